@@ -1,0 +1,81 @@
+//! What does someone install? One archive: programs, man pages, shell completions, licences.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::run::{Outcome, PROGRAMS, Workspace, checked, output_of, step};
+use crate::{Task, install};
+
+/// Shell completions: (what `--generate` is given, folder, file name before and after the program's name).
+const COMPLETIONS: &[(&str, &str, &str, &str)] = &[
+    ("bash", "share/bash-completion/completions", "", ""),
+    ("zsh", "share/zsh/site-functions", "_", ""),
+    ("fish", "share/fish/vendor_completions.d", "", ".fish"),
+];
+
+/// Files of the root that go along.
+const PAPERS: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
+
+/// Builds `target/dist/overlay-VERSION-TRIPLE.tar.gz`; unpacked into a prefix such as `/usr/local`, it is installed.
+pub(crate) fn run(workspace: &Workspace) -> Outcome {
+    step("packages", || install::packages_for(workspace, Task::Dist))?;
+    let programs = step("build", || workspace.build_programs())?;
+    let name = format!("overlay-{}-{}", env!("CARGO_PKG_VERSION"), host_triple()?);
+    let dist = workspace.target.join("dist");
+    let tree = dist.join(&name);
+    step("collect", || {
+        if tree.exists() {
+            std::fs::remove_dir_all(&tree).map_err(|error| format!("{} cannot be removed: {error}", workspace.shown(&tree)))?;
+        }
+        for (_package, program) in PROGRAMS {
+            let built = programs.join(program);
+            copy(&built, &tree.join("bin").join(program))?;
+            write(&tree.join("share/man/man1").join(format!("{program}.1")), &generated(&built, "man")?)?;
+            for (shell, folder, before, after) in COMPLETIONS {
+                write(&tree.join(folder).join(format!("{before}{program}{after}")), &generated(&built, shell)?)?;
+            }
+        }
+        for paper in PAPERS.iter().filter(|paper| workspace.root.join(paper).is_file()) {
+            copy(&workspace.root.join(paper), &tree.join("share/doc/overlay").join(paper))?;
+        }
+        Ok(())
+    })?;
+    let archive = format!("{name}.tar.gz");
+    step("pack", || {
+        let mut tar = Command::new("tar");
+        tar.current_dir(&dist);
+        // Independent of who packs and in which order the folder is read.
+        tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--create", "--gzip", "--file", &archive, &name]);
+        checked(&mut tar)
+    })?;
+    println!("\n{}", workspace.shown(&dist.join(archive)));
+    Ok(())
+}
+
+/// What a program writes about itself with its hidden option `--generate`.
+fn generated(program: &Path, what: &str) -> Outcome<String> {
+    let text = output_of(Command::new(program).args(["--generate", what]))?;
+    if text.trim().is_empty() { Err(format!("`{} --generate {what}` wrote nothing", program.display())) } else { Ok(text) }
+}
+
+fn copy(from: &Path, to: &Path) -> Outcome {
+    make_parent(to)?;
+    std::fs::copy(from, to).map_err(|error| format!("{} cannot be copied to {}: {error}", from.display(), to.display()))?;
+    Ok(())
+}
+
+fn write(to: &Path, text: &str) -> Outcome {
+    make_parent(to)?;
+    std::fs::write(to, text).map_err(|error| format!("{} cannot be written: {error}", to.display()))
+}
+
+fn make_parent(of: &Path) -> Outcome {
+    let Some(parent) = of.parent() else { return Ok(()) };
+    std::fs::create_dir_all(parent).map_err(|error| format!("{} cannot be created: {error}", parent.display()))
+}
+
+fn host_triple() -> Outcome<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let verbose = output_of(Command::new(rustc).arg("-vV"))?;
+    verbose.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).ok_or_else(|| "`rustc -vV` names no host".to_owned())
+}
