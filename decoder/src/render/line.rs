@@ -1,0 +1,215 @@
+//! The summary line: outer, tunnel and VNI, inner, kept apart.
+//!
+//! ```text
+//! 10.88.0.1 > 10.88.0.2 vxlan 77 | 10.0.0.1:51000 > 10.0.0.2:443 tcp [S] seq 1234 win 64240 len 0
+//! └─ outer ───────────────────┘   └─ inner ─────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Each packet in the packet is `SOURCE > DESTINATION` and what it carries; the ports of a tunnel's UDP header say nothing that
+//! its name does not, and are left to the other renderings. What is odd follows in brackets.
+
+use super::{Signal, Style};
+use crate::layer::{Body, FIRST_ETHERTYPE, Layer, LayerKind, number::ip};
+use crate::packet::Packet;
+use crate::text::Text;
+use std::net::IpAddr;
+
+/// Writes the summary of a packet, without time and line end.
+pub fn line(packet: &Packet<'_>, style: &Style<'_>, out: &mut Text) {
+    let start = out.len();
+    let mut layers = packet.layers;
+    while !layers.is_empty() {
+        let shape = Shape::of(layers);
+        let (segment, rest) = layers.split_at(shape.length);
+        if out.len() > start {
+            out.text(" | ");
+        }
+        self::segment(packet, segment, shape, style, out);
+        layers = rest;
+    }
+    if packet.gso.is_some() {
+        space(start, out);
+        super::gso(packet, style, out);
+    }
+    if packet.stop.is_some() {
+        space(start, out);
+        super::stop(packet, style, out);
+    }
+    if style.verify {
+        super::bad_checksums(packet, style, out);
+    }
+}
+
+/// What has to be known of one packet of the packet before its first word is written.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// Its layers, the header of the tunnel that it carries included.
+    length: usize,
+    /// Whether it has an IP or ARP header; without one, the stations are the only addresses.
+    has_addresses: bool,
+    /// The ports of its transport header, unless that is the UDP header of a tunnel.
+    ports: Option<(u16, u16)>,
+    /// The IP header that they belong to: the last one, where MPLS or AH lead to another without a tunnel.
+    last_ip: usize,
+}
+
+impl Shape {
+    #[inline]
+    fn of(layers: &[Layer]) -> Self {
+        let mut shape = Self { length: layers.len(), has_addresses: false, ports: None, last_ip: 0 };
+        for (index, layer) in layers.iter().enumerate() {
+            match &layer.body {
+                Body::Ipv4(_) | Body::Ipv6(_) => {
+                    shape.has_addresses = true;
+                    shape.last_ip = index;
+                    shape.ports = None;
+                }
+                Body::Arp(_) => shape.has_addresses = true,
+                Body::Tcp(header) => shape.ports = Some((header.src_port, header.dst_port)),
+                Body::Sctp(header) => shape.ports = Some((header.src_port, header.dst_port)),
+                Body::Udp(header) => shape.ports = Some((header.src_port, header.dst_port)),
+                body if body.is_tunnel() => {
+                    shape.length = index + 1;
+                    shape.ports = None;
+                    return shape;
+                }
+                _ => {}
+            }
+        }
+        shape
+    }
+
+    #[inline]
+    fn ports_at(&self, index: usize) -> Option<(u16, u16)> {
+        self.ports.filter(|_| index == self.last_ip)
+    }
+}
+
+/// Writes a space unless the line starts here or has one already.
+#[inline]
+fn space(start: usize, out: &mut Text) {
+    if out.len() > start && out.as_bytes().last() != Some(&b' ') {
+        out.byte(b' ');
+    }
+}
+
+/// Writes one packet of the packet: its addresses, then what it carries.
+fn segment(packet: &Packet<'_>, layers: &[Layer], shape: Shape, style: &Style<'_>, out: &mut Text) {
+    let start = out.len();
+    for (index, layer) in layers.iter().enumerate() {
+        let after = layers.get(index + 1);
+        match &layer.body {
+            Body::Ethernet(header) => {
+                if style.link_level || !shape.has_addresses {
+                    space(start, out);
+                    style.station(header.src, out);
+                    out.text(" > ");
+                    style.station(header.dst, out);
+                }
+                if !header.is_802_3() {
+                    undecoded_ethertype(header.ethertype, after, out);
+                }
+            }
+            Body::Vlan(header) => {
+                space(start, out);
+                out.text("vlan ");
+                summary(packet, layer, out);
+                undecoded_ethertype(header.ethertype, after, out);
+            }
+            Body::Ipv4(header) => {
+                space(start, out);
+                endpoints(header.src.into(), header.dst.into(), shape.ports_at(index), style, out);
+                if header.is_fragment() {
+                    fragment(header.id.into(), header.fragment_offset, header.more_fragments, out);
+                }
+                undecoded_protocol(header.protocol, layer.claimed, after, out);
+            }
+            Body::Ipv6(header) => {
+                space(start, out);
+                endpoints(header.src.into(), header.dst.into(), shape.ports_at(index), style, out);
+                undecoded_protocol(header.next_header, layer.claimed, after, out);
+            }
+            Body::Ipv6Ext(header) => {
+                if let Some(part) = header.fragment {
+                    fragment(part.id, part.offset, part.more, out);
+                }
+                undecoded_protocol(header.next_header, layer.claimed, after, out);
+            }
+            // The most frequent one: no look-up of its name, and its summary is never empty.
+            Body::Tcp(_) => {
+                space(start, out);
+                out.text("tcp ");
+                summary(packet, layer, out);
+            }
+            // What UDP carries says more than that it does.
+            Body::Udp(_) if after.is_some_and(|next| next.kind() != LayerKind::Payload) => {}
+            Body::Payload(_) | Body::Raw(_) | Body::Sll(_) | Body::Sll2(_) | Body::Null(_) => {}
+            body => {
+                space(start, out);
+                let signal = body.is_tunnel();
+                if signal {
+                    style.begin(Signal::Tunnel, out);
+                }
+                out.text(layer.kind().name());
+                let end_of_name = out.len();
+                out.byte(b' ');
+                summary(packet, layer, out);
+                if out.len() == end_of_name + 1 {
+                    out.truncate(end_of_name);
+                }
+                if signal {
+                    style.end(out);
+                }
+            }
+        }
+    }
+}
+
+/// Writes `SOURCE > DESTINATION`.
+#[inline]
+fn endpoints(src: IpAddr, dst: IpAddr, ports: Option<(u16, u16)>, style: &Style<'_>, out: &mut Text) {
+    style.host(src, ports.map(|ports| ports.0), out);
+    out.text(" > ");
+    style.host(dst, ports.map(|ports| ports.1), out);
+}
+
+#[inline]
+fn summary(packet: &Packet<'_>, layer: &Layer, out: &mut Text) {
+    layer.body.summary(packet.view(layer), out);
+}
+
+/// Names a type that the walk does not decode.
+#[inline]
+fn undecoded_ethertype(number: u16, after: Option<&Layer>, out: &mut Text) {
+    if number >= FIRST_ETHERTYPE && after.is_none_or(|next| next.kind() == LayerKind::Payload) {
+        out.byte(b' ');
+        crate::layer::ethertype_name(number, out);
+    }
+}
+
+/// Names a protocol that the walk does not decode.
+#[inline]
+fn undecoded_protocol(number: u8, claimed: u32, after: Option<&Layer>, out: &mut Text) {
+    if after.is_none_or(|next| next.kind() == LayerKind::Payload) {
+        out.byte(b' ');
+        match ip::name(number) {
+            Some(name) => out.text(name),
+            None => {
+                out.text("protocol ");
+                out.num(number.into());
+            }
+        }
+        out.text(" len ");
+        out.num(claimed.into());
+    }
+}
+
+fn fragment(id: u32, offset: u16, more: bool, out: &mut Text) {
+    out.text(" fragment id ");
+    out.num(id.into());
+    out.text(" offset ");
+    out.num(offset.into());
+    if more {
+        out.byte(b'+');
+    }
+}
