@@ -1,0 +1,193 @@
+//! How does a capture go through? One thread that can stop anywhere, or several that take turns at the reader and the output.
+
+use crate::output::{Ordered, Output};
+use crate::show::{Show, Sieve};
+use crate::stats::Stats;
+use overlay_captures::filter::FilterError;
+use overlay_captures::{Chunk, ReadError, Reader, WriteError, Writer};
+use overlay_decoder::text::Text;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Text that is gathered before it is written out.
+const OUTPUT_BYTES: usize = 256 * 1024;
+
+/// What ended a job before its capture did.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The capture.
+    Read(ReadError),
+    /// The capture that is written.
+    Write(WriteError),
+    /// Standard output.
+    Output(io::Error),
+    /// The filter, which asks what these packets cannot answer.
+    Filter(FilterError),
+}
+
+impl Fault {
+    /// Whether the reader of our output went away: no reason for a message.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        match self {
+            Self::Read(_) | Self::Filter(_) => false,
+            Self::Write(error) => error.is_broken_pipe(),
+            Self::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Read(error) => error.fmt(f),
+            Self::Write(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "standard output: {error}"),
+            Self::Filter(error) => write!(f, "{error}\n{}", error.pointed()),
+        }
+    }
+}
+
+/// What becomes of the packets.
+pub(crate) enum Sink {
+    /// They are printed.
+    Print(Box<Show>),
+    /// They are written to a capture.
+    Write(Option<Writer>),
+    /// They are counted by network and conversation.
+    Stats {
+        /// The counts.
+        stats: Box<Stats>,
+        /// Whether they are printed as JSON.
+        json: bool,
+    },
+    /// They are counted.
+    Count(u64),
+}
+
+/// A sink that a signal may close between two chunks.
+pub(crate) type SharedSink = Arc<Mutex<Sink>>;
+
+/// A sink is whole whenever it is unlocked, so that a panic elsewhere does not spoil it.
+pub(crate) fn lock(sink: &SharedSink) -> MutexGuard<'_, Sink> {
+    sink.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Sink {
+    /// Prints what is due at the end, and makes sure that everything is on the disk.
+    pub(crate) fn close(&mut self, output: &mut Output) -> Result<(), Fault> {
+        let mut text = Text::new();
+        match self {
+            Self::Print(_) => {}
+            Self::Write(writer) => {
+                if let Some(writer) = writer.take() {
+                    writer.finish().map_err(Fault::Write)?;
+                }
+            }
+            Self::Stats { stats, json: true } => stats.json(&mut text),
+            Self::Stats { stats, json: false } => stats.text(&mut text),
+            Self::Count(count) => {
+                text.num(*count);
+                text.text(if *count == 1 { " packet\n" } else { " packets\n" });
+            }
+        }
+        output.write(&mut text).map_err(Fault::Output)
+    }
+}
+
+/// What stops a job early, and how it writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Packets after which it ends.
+    pub(crate) count: Option<u64>,
+    /// Whether each packet is written out at once.
+    pub(crate) line_buffered: bool,
+}
+
+/// Runs a job in this thread. The sink is locked while a chunk is in work and free while the reader waits for a pipe.
+pub(crate) fn run(reader: &mut Reader, sieve: &mut Sieve, sink: &SharedSink, output: &mut Output, limits: Limits) -> Result<(), Fault> {
+    let mut chunk = Chunk::new();
+    let mut text = Text::new();
+    let mut left = limits.count.unwrap_or(u64::MAX);
+    while left > 0 && reader.next_chunk(&mut chunk).map_err(Fault::Read)? {
+        let mut sink = lock(sink);
+        for record in chunk.records() {
+            let Some(packet) = sieve.pass(&record).map_err(Fault::Filter)? else { continue };
+            match &mut *sink {
+                Sink::Print(show) => {
+                    show.packet(&record, &packet, &mut text);
+                    if limits.line_buffered || text.len() >= OUTPUT_BYTES {
+                        output.write(&mut text).map_err(Fault::Output)?;
+                    }
+                }
+                Sink::Write(writer) => {
+                    if let Some(writer) = writer {
+                        writer.write(&record).map_err(Fault::Write)?;
+                    }
+                }
+                Sink::Stats { stats, .. } => stats.add(&record, &packet),
+                Sink::Count(count) => *count += 1,
+            }
+            left -= 1;
+            if left == 0 {
+                break;
+            }
+        }
+        output.write(&mut text).map_err(Fault::Output)?;
+    }
+    Ok(())
+}
+
+/// Runs a printing job in several threads; `workers` has a sieve and a look for each. The output is in order.
+pub(crate) fn run_parallel(reader: Reader, workers: Vec<(Sieve, Show)>, output: Output) -> Result<(), Fault> {
+    struct Source {
+        reader: Reader,
+        tickets: u64,
+        fault: Option<Fault>,
+    }
+    let source = Mutex::new(Source { reader, tickets: 0, fault: None });
+    let ordered = Ordered::new(output);
+    let work = |mut sieve: Sieve, mut show: Show| {
+        let mut chunk = Chunk::new();
+        let mut text = Text::new();
+        loop {
+            let ticket = {
+                let mut source = source.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if source.fault.is_some() {
+                    return;
+                }
+                match source.reader.next_chunk(&mut chunk) {
+                    Ok(true) => source.tickets += 1,
+                    Ok(false) => return,
+                    Err(error) => {
+                        source.fault.get_or_insert(Fault::Read(error));
+                        return;
+                    }
+                }
+                source.tickets - 1
+            };
+            let fault = chunk.records().find_map(|record| match sieve.pass(&record) {
+                Ok(Some(packet)) => {
+                    show.packet(&record, &packet, &mut text);
+                    None
+                }
+                Ok(None) => None,
+                Err(error) => Some(Fault::Filter(error)),
+            });
+            let going = ordered.write(ticket, &mut text) && fault.is_none();
+            if let Some(fault) = fault {
+                source.lock().unwrap_or_else(std::sync::PoisonError::into_inner).fault.get_or_insert(fault);
+            }
+            if !going {
+                return;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for (sieve, show) in workers {
+            scope.spawn(|| work(sieve, show));
+        }
+    });
+    ordered.into_result().map_err(Fault::Output)?;
+    let source = source.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    source.fault.map_or(Ok(()), Err)
+}

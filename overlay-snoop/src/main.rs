@@ -1,0 +1,69 @@
+//! What is in this capture? `overlay-snoop` reads captures of overlay networks and shows outer packet, tunnel and inner packet.
+//!
+//! ```text
+//! file ─► Reader ─► Sieve (walk, filter) ─► Show (line, layers, tree, JSON) ─► Output
+//!                                       ├─► Writer (-w)
+//!                                       └─► Stats, count
+//! ```
+#![forbid(unsafe_code)]
+
+mod clock;
+mod flags;
+mod job;
+mod output;
+mod setup;
+mod show;
+mod stats;
+
+use clap::{CommandFactory, Parser};
+use flags::{Flags, GenerateFlag};
+use job::Fault;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// The capture, or what is written, has an end that is no end.
+const EXIT_DATA: u8 = 1;
+/// The command line or the filter is wrong.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    if let Some(what) = flags.generate {
+        return match generate(what) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&format!("standard output: {error}"), EXIT_DATA),
+        };
+    }
+    match setup::Plan::new(&flags) {
+        Err(setup::Refusal { sentence, usage }) => complain(&sentence, if usage { EXIT_USAGE } else { EXIT_DATA }),
+        Ok(plan) => match plan.run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) if fault.is_broken_pipe() => ExitCode::SUCCESS,
+            Err(fault @ Fault::Filter(_)) => complain(&fault.to_string(), EXIT_USAGE),
+            Err(fault) => complain(&fault.to_string(), EXIT_DATA),
+        },
+    }
+}
+
+/// Says what is wrong on standard error. A closed standard error is no reason to fail twice.
+fn complain(sentence: &str, code: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "overlay-snoop: {sentence}");
+    ExitCode::from(code)
+}
+
+fn generate(what: GenerateFlag) -> io::Result<()> {
+    let mut command = Flags::command();
+    let shell = match what {
+        GenerateFlag::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command).render(&mut page)?;
+            return io::stdout().write_all(&page);
+        }
+        GenerateFlag::Bash => clap_complete::Shell::Bash,
+        GenerateFlag::Zsh => clap_complete::Shell::Zsh,
+        GenerateFlag::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "overlay-snoop", &mut script);
+    io::stdout().write_all(&script)
+}

@@ -1,0 +1,191 @@
+//! How does a record become text? Filter, decode and render, one record at a time; one of these per thread.
+
+use crate::clock::Clock;
+use overlay_captures::filter::{FilterError, Matcher};
+use overlay_captures::{Direction, Record};
+use overlay_decoder::names::Names;
+use overlay_decoder::render::{self, Style};
+use overlay_decoder::text::Text;
+use overlay_decoder::{Layer, Meta, Packet, Walker};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What is printed of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum View {
+    /// One line.
+    Line,
+    /// A line per layer.
+    Layers,
+    /// Every field.
+    Tree,
+    /// A JSON object.
+    Json,
+}
+
+/// What is printed of the bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Bytes {
+    /// Whether the outer link header is part of it.
+    pub(crate) link_header: bool,
+    /// Whether ASCII stands beside the hex.
+    pub(crate) ascii: bool,
+}
+
+/// Everything that decides what a packet looks like.
+#[derive(Clone)]
+pub(crate) struct Look {
+    pub(crate) view: View,
+    pub(crate) bytes: Option<Bytes>,
+    pub(crate) names: Option<Arc<Names>>,
+    pub(crate) color: bool,
+    pub(crate) link_level: bool,
+    pub(crate) verify: bool,
+    pub(crate) number: bool,
+}
+
+/// Filters and decodes records; each thread has its own.
+pub(crate) struct Sieve {
+    walker: Walker,
+    matcher: Option<Matcher>,
+}
+
+impl Sieve {
+    pub(crate) const fn new(walker: Walker, matcher: Option<Matcher>) -> Self {
+        Self { walker, matcher }
+    }
+
+    /// The decoded packet, if the filter lets it through. What the filter can tell from the bytes alone is not decoded.
+    ///
+    /// # Errors
+    ///
+    /// When the filter asks what packets of this link type cannot answer.
+    #[inline]
+    pub(crate) fn pass<'a>(&'a mut self, record: &Record<'a>) -> Result<Option<Packet<'a>>, FilterError> {
+        if let Some(matcher) = &mut self.matcher
+            && !matcher.prefilter_matches(record.bytes, record.len, record.link)?
+        {
+            return Ok(None);
+        }
+        let packet = self.walker.walk(record.bytes, record.len, record.link);
+        match &mut self.matcher {
+            Some(matcher) => Ok(matcher.matches(&packet)?.then_some(packet)),
+            None => Ok(Some(packet)),
+        }
+    }
+}
+
+/// Renders packets.
+#[derive(Clone)]
+pub(crate) struct Show {
+    look: Look,
+    clock: Clock,
+}
+
+/// What stands between two packets of which each layer has a line, as in snoop.
+const RULE: &str = "________________________________\n";
+
+impl Show {
+    pub(crate) const fn new(look: Look, clock: Clock) -> Self {
+        Self { look, clock }
+    }
+
+    /// Writes a packet with its line ends.
+    #[inline]
+    pub(crate) fn packet(&mut self, record: &Record<'_>, packet: &Packet<'_>, out: &mut Text) {
+        let Self { look, clock } = self;
+        let Look { view, bytes, ref names, color, link_level, verify, number } = *look;
+        let style = Style { names: names.as_deref(), color, link_level, verify };
+        match view {
+            View::Line => {
+                if number {
+                    self::number(record.number, out);
+                }
+                clock.write(record.timestamp, out);
+                render::line(packet, &style, out);
+                out.byte(b'\n');
+            }
+            View::Json => {
+                // Comments are rare, and so is the allocation.
+                let comments: Vec<Cow<'_, str>> = record.comments().collect();
+                let direction = record.direction().map(word);
+                let interface = record.interface.and_then(|interface| interface.name.as_deref());
+                let meta = Meta { number: record.number, timestamp: record.timestamp, interface, direction, comments: &comments };
+                render::json(packet, &meta, &style, out);
+                out.byte(b'\n');
+            }
+            View::Layers => {
+                let mut prefix = Text::new();
+                self::number(record.number, &mut prefix);
+                clock.write(record.timestamp, &mut prefix);
+                out.text(RULE);
+                render::layers(packet, prefix.as_bytes(), &style, out);
+            }
+            View::Tree => {
+                heading(record, clock, out);
+                render::tree(packet, &style, out);
+            }
+        }
+        if let Some(bytes) = bytes {
+            render::hex(self::bytes(packet, bytes.link_header), bytes.ascii, out);
+        }
+        if view == View::Tree {
+            out.byte(b'\n');
+        }
+    }
+}
+
+fn heading(record: &Record<'_>, clock: &mut Clock, out: &mut Text) {
+    out.text("packet ");
+    out.num(record.number);
+    out.text(", ");
+    clock.write_date(record.timestamp, out);
+    out.text("  ");
+    out.num(record.bytes.len() as u64);
+    out.text(" of ");
+    out.num(record.len.into());
+    out.text(" bytes, ");
+    out.display(&record.link);
+    if let Some(name) = record.interface.and_then(|interface| interface.name.as_deref()) {
+        out.text(", on ");
+        out.printable(name.as_bytes());
+    }
+    if let Some(direction) = record.direction() {
+        out.text(", ");
+        out.text(word(direction));
+    }
+    if let Some(dropped) = record.dropped().filter(|dropped| *dropped > 0) {
+        out.text(", ");
+        out.num(dropped);
+        out.text(" lost before it");
+    }
+    out.byte(b'\n');
+    for comment in record.comments() {
+        out.text("comment: ");
+        out.printable(comment.as_bytes());
+        out.byte(b'\n');
+    }
+}
+
+const fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "in",
+        Direction::Outbound => "out",
+    }
+}
+
+fn number(number: u64, out: &mut Text) {
+    out.num(number);
+    out.text("  ");
+}
+
+/// The bytes to dump: all, or what follows the outer link header, as tcpdump has it.
+fn bytes<'a>(packet: &Packet<'a>, link_header: bool) -> &'a [u8] {
+    let skip = if link_header { 0 } else { packet.layers.first().map_or(0, link_header_length) };
+    packet.bytes.get(skip..).unwrap_or(&[])
+}
+
+fn link_header_length(first: &Layer) -> usize {
+    use overlay_decoder::LayerKind::{Ethernet, Null, Sll, Sll2};
+    if matches!(first.kind(), Ethernet | Sll | Sll2 | Null) { first.end() } else { 0 }
+}
