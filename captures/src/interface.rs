@@ -2,7 +2,7 @@
 //!
 //! Source: pcapng (draft-ietf-opsawg-pcapng) 4.2, Interface Description Block.
 
-use overlay_decoder::{LinkType, Timestamp};
+use overlay_decoder::{LinkType, Mac, Timestamp, Vni};
 
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -25,6 +25,10 @@ pub struct Interface {
     pub resolution: Resolution,
     /// Seconds to add to every timestamp in the file (`if_tsoffset`). A record's time already includes them.
     pub offset_seconds: i64,
+    /// Its own address, where a live capture knows it: what it sends has it as source.
+    pub mac: Option<Mac>,
+    /// The virtual network of a tunnel device, where a live capture knows it: its packets carry no tunnel header.
+    pub vni: Option<Vni>,
 }
 
 impl Interface {
@@ -40,6 +44,8 @@ impl Interface {
             snaplen: 0,
             resolution: Resolution::NANOSECONDS,
             offset_seconds: 0,
+            mac: None,
+            vni: None,
         }
     }
 

@@ -26,6 +26,7 @@ pub mod filter;
 mod format;
 pub mod host;
 mod interface;
+pub mod live;
 mod options;
 mod read;
 mod record;

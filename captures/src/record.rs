@@ -97,14 +97,28 @@ impl<'a> Record<'a> {
         stored.chain(self.notes.comments.iter().map(|comment| Cow::Borrowed(*comment)))
     }
 
-    /// Which way the packet went, where the file says it (pcapng's `epb_flags`, bits 0 and 1).
+    /// Which way the packet went: where the file says it (pcapng's `epb_flags`, bits 0 and 1); else by the packet type of a Linux
+    /// cooked capture; else, captured live, by whether the interface's own address is the source.
     #[must_use]
     pub fn direction(&self) -> Option<Direction> {
-        self.notes.direction.or_else(|| match self.option_u64(EPB_FLAGS)? & 3 {
+        let stated = || match self.option_u64(EPB_FLAGS)? & 3 {
             1 => Some(Direction::Inbound),
             2 => Some(Direction::Outbound),
             _ => None,
-        })
+        };
+        self.notes.direction.or_else(stated).or_else(|| self.direction_by_header())
+    }
+
+    fn direction_by_header(&self) -> Option<Direction> {
+        /// `PACKET_OUTGOING` of linux/if_packet.h.
+        const OUTGOING: u8 = 4;
+        let outgoing = match self.link {
+            LinkType::LINUX_SLL => *self.bytes.get(1)? == OUTGOING,
+            LinkType::LINUX_SLL2 => *self.bytes.get(10)? == OUTGOING,
+            LinkType::ETHERNET => self.bytes.get(6..12)? == self.interface?.mac?.0,
+            _ => return None,
+        };
+        Some(if outgoing { Direction::Outbound } else { Direction::Inbound })
     }
 
     /// Packets lost by the capturing system between the record before (of the same interface) and this one, where the file counts

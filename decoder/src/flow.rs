@@ -22,15 +22,18 @@ impl TunnelPath {
     /// The path to the innermost packet.
     #[must_use]
     pub fn of(packet: &Packet<'_>) -> Self {
-        let mut path = Self::default();
-        let tunnels = packet.layers.iter().filter(|layer| layer.body.is_tunnel());
-        for (index, layer) in tunnels.enumerate() {
+        let device = packet.device_vni.map(|vni| ("device vni", Some(vni.get())));
+        let tunnels = packet.layers.iter().filter(|layer| layer.body.is_tunnel()).map(|layer| {
             let id = match &layer.body {
                 Body::Gre(header) => header.key,
                 Body::Erspan(header) => Some(header.session.into()),
                 body => body.vni().map(crate::Vni::get),
             };
-            path.steps[index.min(PATH_MAX - 1)] = Some((layer.kind().name(), id));
+            (layer.kind().name(), id)
+        });
+        let mut path = Self::default();
+        for (index, step) in device.into_iter().chain(tunnels).enumerate() {
+            path.steps[index.min(PATH_MAX - 1)] = Some(step);
         }
         path
     }

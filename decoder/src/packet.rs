@@ -49,6 +49,9 @@ pub struct Packet<'a> {
     pub stop: Option<Stop>,
     /// Whether this is more than one packet of a wire.
     pub gso: Option<Gso>,
+    /// The virtual network of the device that it was captured on, where that is a tunnel device: there, the packet has no tunnel
+    /// header yet, or no longer.
+    pub device_vni: Option<Vni>,
 }
 
 impl<'a> Packet<'a> {
@@ -67,7 +70,7 @@ impl<'a> Packet<'a> {
 
     /// The identifiers of the virtual networks that the packet crosses, outermost first.
     pub fn vnis(&self) -> impl Iterator<Item = Vni> + '_ {
-        self.layers.iter().filter_map(|layer| layer.body.vni())
+        self.device_vni.into_iter().chain(self.layers.iter().filter_map(|layer| layer.body.vni()))
     }
 
     /// The packets in this packet, outermost first: what lies between two tunnel headers. At least one.
@@ -165,4 +168,6 @@ pub struct Meta<'a> {
     pub direction: Option<&'static str>,
     /// Comments on the packet.
     pub comments: &'a [Cow<'a, str>],
+    /// Whether the same packet was seen on another interface a moment before.
+    pub again: bool,
 }

@@ -18,6 +18,8 @@ Filter:
     stopped                  packets that could not be decoded to their end
 
 Examples:
+  overlay-snoop                  what carries the host's tunnels, live
+  overlay-snoop -i eth0 'vni 77 and inner(icmp)'
   overlay-snoop -r trace.pcap
   overlay-snoop -r trace.pcap 'vni 77 and inner(tcp port 443)'
   overlay-snoop -r trace.pcap -V | grep geneve
@@ -27,24 +29,65 @@ Examples:
   ssh host tcpdump -w - udp port 4789 | overlay-snoop -r -
 
 Exit status:
-    0  the whole capture was read
-    1  a capture could not be read or written to its end; what was good has been
-       delivered
+    0  the whole capture was read, or capturing ended as asked
+    1  a capture could not be opened, read or written to its end; what was good
+       has been delivered
     2  the command line or the filter is wrong
   130  interrupted";
 
 /// Decodes VXLAN, Geneve, NVGRE and GRE traffic, outer and inner.
 ///
-/// Reads a capture (pcap, pcapng or snoop; plain, gzip or zstd) and prints a line per packet that keeps the outer packet, the
-/// tunnel with its VNI, and the inner packet apart.
+/// Reads a capture (pcap, pcapng or snoop; plain, gzip or zstd), or captures on interfaces, and prints a line per packet that keeps
+/// the outer packet, the tunnel with its VNI, and the inner packet apart. Captures know the host's tunnel devices: their ports are
+/// decoded without an option. On SIGUSR1, a capture says what it has counted.
 #[derive(Parser, Debug)]
 #[command(name = "overlay-snoop", version, after_help = EXAMPLES, max_term_width = 120, disable_help_flag = true,
     disable_version_flag = true
 )]
 pub(crate) struct Flags {
     /// Read packets from FILE; - is standard input.
-    #[arg(short = 'r', long = "read", value_name = "FILE", required_unless_present_any = ["generate", "explain"], help_heading = "Source")]
+    #[arg(short = 'r', long = "read", value_name = "FILE", conflicts_with_all = ["interfaces", "list", "direction", "duration"], help_heading = "Source")]
     pub(crate) read: Option<PathBuf>,
+
+    /// Capture on IFACE, or on any; repeatable. Without -i and -r: on what carries the host's own tunnels.
+    #[arg(short = 'i', long = "interface", value_name = "IFACE", help_heading = "Source")]
+    pub(crate) interfaces: Vec<String>,
+
+    /// List the interfaces and tunnel devices, and stop.
+    #[arg(short = 'D', long = "list-interfaces", help_heading = "Source")]
+    pub(crate) list: bool,
+
+    /// Capture in the network namespace with this name, process id or path; repeatable.
+    #[arg(long, value_name = "NAME|PID|PATH", conflicts_with_all = ["read", "all_netns"], help_heading = "Source")]
+    pub(crate) netns: Vec<String>,
+
+    /// Capture in every network namespace that can be read, containers' too.
+    #[arg(long, conflicts_with = "read", help_heading = "Source")]
+    pub(crate) all_netns: bool,
+
+    /// Capture only packets that come in, or go out.
+    #[arg(short = 'Q', long = "direction", value_enum, value_name = "in|out|inout", help_heading = "Source")]
+    pub(crate) direction: Option<DirectionFlag>,
+
+    /// Capture at most BYTES of each packet.
+    #[arg(short = 's', long = "snapshot-length", value_name = "BYTES", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..=1_048_576), help_heading = "Source")]
+    pub(crate) snaplen: u32,
+
+    /// Memory for packets that wait to be read, per interface.
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(64..=1_048_576), help_heading = "Source")]
+    pub(crate) buffer: u32,
+
+    /// Do not put interfaces into promiscuous mode.
+    #[arg(short = 'p', long = "no-promiscuous-mode", help_heading = "Source")]
+    pub(crate) no_promiscuous: bool,
+
+    /// Stop after SECONDS of capturing.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Source")]
+    pub(crate) duration: Option<u64>,
+
+    /// Leave out packets that were seen on another interface a moment before; without it they are marked.
+    #[arg(long, conflicts_with = "read", help_heading = "Source")]
+    pub(crate) dedupe: bool,
 
     /// Stop after COUNT packets that match.
     #[arg(short = 'c', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Source")]
@@ -135,8 +178,32 @@ pub(crate) struct Flags {
     pub(crate) threads: Option<u8>,
 
     /// Write the packets to FILE instead of printing them; .pcapng and .snoop choose the format, - is standard output.
-    #[arg(short = 'w', long = "write", value_name = "FILE", conflicts_with_all = ["json", "stats", "count", "verbose", "layers"], help_heading = "Output")]
+    #[arg(short = 'w', long = "write", value_name = "FILE", conflicts_with_all = ["json", "stats", "count", "verbose", "layers"], help_heading = "Files")]
     pub(crate) write: Option<PathBuf>,
+
+    /// Bring each packet to the file at once instead of in blocks.
+    #[arg(short = 'U', long = "packet-buffered", requires = "write", help_heading = "Files")]
+    pub(crate) packet_buffered: bool,
+
+    /// Start another file after MEGABYTES (of 1,000,000 bytes): FILE-00001, FILE-00002 ...
+    #[arg(short = 'C', value_name = "MEGABYTES", requires = "write", conflicts_with = "read", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Files")]
+    pub(crate) file_size: Option<u64>,
+
+    /// Start another file after SECONDS; %H, %s and the like in FILE become the time of its first packet, as in strftime(3).
+    #[arg(short = 'G', value_name = "SECONDS", requires = "write", conflicts_with = "read", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Files")]
+    pub(crate) file_seconds: Option<u64>,
+
+    /// Keep the newest COUNT files of -C and -G, and remove the others.
+    #[arg(short = 'W', value_name = "COUNT", requires = "write", conflicts_with = "read", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Files")]
+    pub(crate) file_count: Option<u32>,
+
+    /// Become USER once everything is open: nobody, unless told otherwise. Only root can.
+    #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", conflicts_with = "read", help_heading = "Rights")]
+    pub(crate) user: Option<String>,
+
+    /// Refuse to run where not every right can be given up (user, capabilities, landlock, seccomp).
+    #[arg(long, conflicts_with = "read", help_heading = "Rights")]
+    pub(crate) strict_sandbox: bool,
 
     /// Show what of the filter runs before decoding and what after, and stop.
     #[arg(long, help_heading = "Source")]
@@ -199,6 +266,17 @@ impl FromStr for PortFlag {
             _ => Err(format!("'{number}' is no UDP port; 1 to 65535 are")),
         }
     }
+}
+
+/// Which way packets go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DirectionFlag {
+    /// Received.
+    In,
+    /// Sent.
+    Out,
+    /// Both.
+    Inout,
 }
 
 /// When to colour.

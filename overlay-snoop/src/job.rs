@@ -1,10 +1,13 @@
 //! How does a capture go through? One thread that can stop anywhere, or several that take turns at the reader and the output.
 
 use crate::output::{Ordered, Output};
+use crate::recording::{Recording, RecordingError};
 use crate::show::{Show, Sieve};
+use crate::sightings::Sightings;
 use crate::stats::Stats;
 use overlay_captures::filter::FilterError;
-use overlay_captures::{Chunk, ReadError, Reader, WriteError, Writer};
+use overlay_captures::live::Counts;
+use overlay_captures::{Chunk, Interface, ReadError, Reader};
 use overlay_decoder::text::Text;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,7 +21,9 @@ pub(crate) enum Fault {
     /// The capture.
     Read(ReadError),
     /// The capture that is written.
-    Write(WriteError),
+    Write(RecordingError),
+    /// The interfaces.
+    Live(String),
     /// Standard output.
     Output(io::Error),
     /// The filter, which asks what these packets cannot answer.
@@ -29,7 +34,7 @@ impl Fault {
     /// Whether the reader of our output went away: no reason for a message.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         match self {
-            Self::Read(_) | Self::Filter(_) => false,
+            Self::Read(_) | Self::Filter(_) | Self::Live(_) => false,
             Self::Write(error) => error.is_broken_pipe(),
             Self::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
         }
@@ -41,18 +46,22 @@ impl std::fmt::Display for Fault {
         match self {
             Self::Read(error) => error.fmt(f),
             Self::Write(error) => error.fmt(f),
+            Self::Live(sentence) => f.write_str(sentence),
             Self::Output(error) => write!(f, "standard output: {error}"),
             Self::Filter(error) => write!(f, "{error}\n{}", error.pointed()),
         }
     }
 }
 
+/// Asks for what the handles of a live capture saw until now; a file has none.
+pub(crate) type CountsOf<'a> = &'a mut dyn FnMut() -> Vec<(Arc<Interface>, Counts)>;
+
 /// What becomes of the packets.
 pub(crate) enum Sink {
     /// They are printed.
     Print(Box<Show>),
     /// They are written to a capture.
-    Write(Option<Writer>),
+    Write(Box<Recording>),
     /// They are counted by network and conversation.
     Stats {
         /// The counts.
@@ -74,15 +83,11 @@ pub(crate) fn lock(sink: &SharedSink) -> MutexGuard<'_, Sink> {
 
 impl Sink {
     /// Prints what is due at the end, and makes sure that everything is on the disk.
-    pub(crate) fn close(&mut self, output: &mut Output) -> Result<(), Fault> {
+    pub(crate) fn close(&mut self, output: &mut Output, counts: CountsOf<'_>) -> Result<(), Fault> {
         let mut text = Text::new();
         match self {
             Self::Print(_) => {}
-            Self::Write(writer) => {
-                if let Some(writer) = writer.take() {
-                    writer.finish().map_err(Fault::Write)?;
-                }
-            }
+            Self::Write(recording) => recording.finish(counts).map_err(Fault::Write)?,
             Self::Stats { stats, json: true } => stats.json(&mut text),
             Self::Stats { stats, json: false } => stats.text(&mut text),
             Self::Count(count) => {
@@ -99,40 +104,88 @@ impl Sink {
 pub(crate) struct Limits {
     /// Packets after which it ends.
     pub(crate) count: Option<u64>,
-    /// Whether each packet is written out at once.
+    /// Whether each packet is printed at once.
     pub(crate) line_buffered: bool,
+    /// Whether each packet is brought to its file at once.
+    pub(crate) packet_buffered: bool,
 }
 
-/// Runs a job in this thread. The sink is locked while a chunk is in work and free while the reader waits for a pipe.
-pub(crate) fn run(reader: &mut Reader, sieve: &mut Sieve, sink: &SharedSink, output: &mut Output, limits: Limits) -> Result<(), Fault> {
-    let mut chunk = Chunk::new();
-    let mut text = Text::new();
-    let mut left = limits.count.unwrap_or(u64::MAX);
-    while left > 0 && reader.next_chunk(&mut chunk).map_err(Fault::Read)? {
-        let mut sink = lock(sink);
+/// A job that one thread does, chunk by chunk.
+pub(crate) struct Work {
+    sieve: Sieve,
+    text: Text,
+    limits: Limits,
+    /// Packets that may still match.
+    left: u64,
+    /// Packets that matched.
+    matched: u64,
+    sightings: Option<Sightings>,
+    /// Whether a packet that was here before is left out.
+    once: bool,
+}
+
+impl Work {
+    pub(crate) fn new(sieve: Sieve, limits: Limits) -> Self {
+        let left = limits.count.unwrap_or(u64::MAX);
+        Self { sieve, text: Text::new(), limits, left, matched: 0, sightings: None, once: false }
+    }
+
+    /// Marks packets that are seen again, or with `once` leaves them out.
+    pub(crate) fn watch_sightings(&mut self, once: bool) {
+        self.sightings = Some(Sightings::default());
+        self.once = once;
+    }
+
+    /// Packets that matched.
+    pub(crate) const fn matched(&self) -> u64 {
+        self.matched
+    }
+
+    /// Whether as many packets have matched as were asked for.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Does a chunk.
+    pub(crate) fn chunk(&mut self, chunk: &Chunk, sink: &mut Sink, output: &mut Output, counts: CountsOf<'_>) -> Result<(), Fault> {
+        let Self { sieve, text, limits, left, matched, sightings, once } = self;
         for record in chunk.records() {
+            if *left == 0 {
+                break;
+            }
             let Some(packet) = sieve.pass(&record).map_err(Fault::Filter)? else { continue };
-            match &mut *sink {
+            let again = sightings.as_mut().is_some_and(|sightings| sightings.again(&packet, record.timestamp));
+            if again && *once {
+                continue;
+            }
+            *left -= 1;
+            *matched += 1;
+            match sink {
                 Sink::Print(show) => {
-                    show.packet(&record, &packet, &mut text);
+                    show.packet(&record, &packet, again, text);
                     if limits.line_buffered || text.len() >= OUTPUT_BYTES {
-                        output.write(&mut text).map_err(Fault::Output)?;
+                        output.write(text).map_err(Fault::Output)?;
                     }
                 }
-                Sink::Write(writer) => {
-                    if let Some(writer) = writer {
-                        writer.write(&record).map_err(Fault::Write)?;
+                Sink::Write(recording) => {
+                    recording.write(&record, counts).map_err(Fault::Write)?;
+                    if limits.packet_buffered {
+                        recording.flush().map_err(Fault::Write)?;
                     }
                 }
                 Sink::Stats { stats, .. } => stats.add(&record, &packet),
                 Sink::Count(count) => *count += 1,
             }
-            left -= 1;
-            if left == 0 {
-                break;
-            }
         }
-        output.write(&mut text).map_err(Fault::Output)?;
+        output.write(text).map_err(Fault::Output)
+    }
+}
+
+/// Runs a job in this thread. The sink is locked while a chunk is in work and free while the reader waits for a pipe.
+pub(crate) fn run(reader: &mut Reader, mut work: Work, sink: &SharedSink, output: &mut Output) -> Result<(), Fault> {
+    let mut chunk = Chunk::new();
+    while !work.is_done() && reader.next_chunk(&mut chunk).map_err(Fault::Read)? {
+        work.chunk(&chunk, &mut lock(sink), output, &mut Vec::new)?;
     }
     Ok(())
 }
@@ -167,7 +220,7 @@ pub(crate) fn run_parallel(reader: Reader, workers: Vec<(Sieve, Show)>, output: 
             };
             let fault = chunk.records().find_map(|record| match sieve.pass(&record) {
                 Ok(Some(packet)) => {
-                    show.packet(&record, &packet, &mut text);
+                    show.packet(&record, &packet, false, &mut text);
                     None
                 }
                 Ok(None) => None,

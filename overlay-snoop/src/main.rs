@@ -1,23 +1,29 @@
-//! What is in this capture? `overlay-snoop` reads captures of overlay networks and shows outer packet, tunnel and inner packet.
+//! What is in this capture, or on this wire? `overlay-snoop` shows outer packet, tunnel and inner packet.
 //!
 //! ```text
-//! file ─► Reader ─► Sieve (walk, filter) ─► Show (line, layers, tree, JSON) ─► Output
-//!                                       ├─► Writer (-w)
-//!                                       └─► Stats, count
+//! file ─► Reader ─┐
+//!                 ├► Sieve (walk, filter) ─► Show (line, layers, tree, JSON) ─► Output
+//! interfaces ─► Live ┘                   ├─► Recording (-w)
+//!                                        └─► Stats, count
 //! ```
 #![forbid(unsafe_code)]
 
 mod clock;
 mod flags;
+mod host;
 mod job;
+mod live;
+mod opener;
 mod output;
+mod recording;
+mod rights;
 mod setup;
 mod show;
+mod sightings;
 mod stats;
 
 use clap::{CommandFactory, Parser};
 use flags::{Flags, GenerateFlag};
-use job::Fault;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -27,6 +33,9 @@ const EXIT_DATA: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == opener::FLAG) {
+        return opener::serve();
+    }
     let flags = Flags::parse();
     if let Some(what) = flags.generate {
         return match generate(what) {
@@ -34,14 +43,9 @@ fn main() -> ExitCode {
             Err(error) => complain(&format!("standard output: {error}"), EXIT_DATA),
         };
     }
-    match setup::Plan::new(&flags) {
+    match setup::run(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(setup::Refusal { sentence, usage }) => complain(&sentence, if usage { EXIT_USAGE } else { EXIT_DATA }),
-        Ok(plan) => match plan.run() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(fault) if fault.is_broken_pipe() => ExitCode::SUCCESS,
-            Err(fault @ Fault::Filter(_)) => complain(&fault.to_string(), EXIT_USAGE),
-            Err(fault) => complain(&fault.to_string(), EXIT_DATA),
-        },
     }
 }
 

@@ -1,13 +1,20 @@
-//! What will be done? Flags become a plan: files opened, filter compiled, look decided. The first place that touches the world.
+//! What will be done? Flags become a plan: files and interfaces opened, filter compiled, look decided. The first place that touches
+//! the world.
 
 use crate::clock::Clock;
-use crate::flags::{ColorFlag, Flags};
-use crate::job::{self, Fault, Limits, SharedSink, Sink};
+use crate::flags::{ColorFlag, DirectionFlag, Flags};
+use crate::host::Host;
+use crate::job::{self, Fault, Limits, SharedSink, Sink, Work};
+use crate::live::{self, Signals};
+use crate::opener::Opener;
 use crate::output::Output;
+use crate::recording::{FileNames, Recording, Shape, Turns};
+use crate::rights::{Enforcement, RightsPlan, UserChoice, drop_rights};
 use crate::show::{Bytes, Look, Show, Sieve, View};
 use crate::stats::Stats;
 use overlay_captures::filter::Filter;
-use overlay_captures::{Format, LinkType, Reader, Writer};
+use overlay_captures::live::{Live, Options};
+use overlay_captures::{Direction, Format, LinkType, Reader};
 use overlay_decoder::names::Names;
 use overlay_decoder::text::Text;
 use overlay_decoder::{Config, Walker};
@@ -22,7 +29,7 @@ const THREADS_MAX: usize = 4;
 /// Exit status after SIGINT, as shells have it.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Why a plan could not be made.
+/// Why something could not be done.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) sentence: String,
@@ -40,27 +47,25 @@ impl Refusal {
     }
 }
 
-/// A job, ready to run.
-pub(crate) struct Plan {
-    reader: Option<Reader>,
-    explanation: String,
-    config: Config,
-    filter: Option<Filter>,
-    sink: Sink,
-    output: Output,
-    limits: Limits,
-    threads: usize,
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self { sentence: fault.to_string(), usage: matches!(fault, Fault::Filter(_)) }
+    }
 }
 
-impl Plan {
-    /// Opens what the flags name and decides what they leave open.
-    pub(crate) fn new(flags: &Flags) -> Result<Self, Refusal> {
+/// What both kinds of job need.
+struct Basis {
+    config: Config,
+    filter: Option<Filter>,
+    output: Output,
+    limits: Limits,
+}
+
+impl Basis {
+    fn new(flags: &Flags) -> Result<Self, Refusal> {
         let mut config = Config::default();
         config.guess = !flags.no_guess;
         config.max_tunnels = flags.depth;
-        for flag in &flags.ports {
-            config.add_port(flag.port, flag.tunnel);
-        }
         let text = flags.filter_text();
         let filter = if text.trim().is_empty() {
             None
@@ -68,79 +73,217 @@ impl Plan {
             Some(Filter::parse(&text).map_err(|error| Refusal::usage(format!("{error}\n{}", error.pointed())))?)
         };
         let output = Output::stdout().map_err(|error| Refusal::data(format!("standard output: {error}")))?;
-        let reader = match &flags.read {
-            Some(path) => Some(Reader::open(path).map_err(Refusal::data)?),
-            None => None,
-        };
-        let limits = Limits { count: flags.count_limit, line_buffered: flags.line_buffered };
-        let mut plan = Self { reader, explanation: String::new(), config, filter, sink: Sink::Count(0), output, limits, threads: 1 };
-        let link = plan.reader.as_ref().and_then(Reader::link).unwrap_or(LinkType::ETHERNET);
-        if flags.explain {
-            plan.explanation = match &plan.filter {
-                Some(filter) => filter.explain(&plan.config, link),
-                None => "no filter: every packet is shown\n".into(),
-            };
-            return Ok(plan);
-        }
-        plan.sink = sink(flags, plan.reader.as_ref())?;
-        plan.threads = threads(flags, &plan.sink);
-        Ok(plan)
+        let limits = Limits { count: flags.count_limit, line_buffered: flags.line_buffered, packet_buffered: flags.packet_buffered };
+        Ok(Self { config, filter, output, limits })
     }
 
-    /// Does it.
-    pub(crate) fn run(mut self) -> Result<(), Fault> {
-        if !self.explanation.is_empty() {
-            let mut text = Text::new();
-            text.text(&self.explanation);
-            return self.output.write(&mut text).map_err(Fault::Output);
+    fn add_ports(&mut self, flags: &Flags) {
+        for flag in &flags.ports {
+            self.config.add_port(flag.port, flag.tunnel);
         }
-        let Some(mut reader) = self.reader.take() else { return Ok(()) };
-        let sieve = || Sieve::new(Walker::new(self.config.clone()), self.filter.as_ref().map(|filter| filter.matcher(&self.config)));
-        match self.sink {
-            Sink::Print(show) if self.threads > 1 => {
-                let workers = (0..self.threads).map(|_| (sieve(), (*show).clone())).collect();
-                job::run_parallel(reader, workers, self.output)
+    }
+
+    fn sieve(&self) -> Sieve {
+        let matcher = self.filter.as_ref().map(|filter| filter.matcher(&self.config));
+        Sieve::new(Walker::new(self.config.clone()), matcher, self.filter.as_ref().is_none_or(Filter::needs_decode))
+    }
+
+    fn explain(mut self, link: LinkType) -> Result<(), Refusal> {
+        let mut text = Text::new();
+        match &self.filter {
+            Some(filter) => text.text(&filter.explain(&self.config, link)),
+            None => text.text("no filter: every packet is shown\n"),
+        }
+        Ok(self.output.write(&mut text).map_err(Fault::Output)?)
+    }
+}
+
+/// Does what the flags ask for.
+pub(crate) fn run(flags: &Flags) -> Result<(), Refusal> {
+    let mut basis = Basis::new(flags)?;
+    let done = match &flags.read {
+        Some(path) => {
+            basis.add_ports(flags);
+            read(flags, path, basis)
+        }
+        None => capture(flags, basis),
+    };
+    match done {
+        // Whoever read our output has seen enough.
+        Err(Ended::Fault(fault)) if fault.is_broken_pipe() => Ok(()),
+        Err(Ended::Fault(fault)) => Err(fault.into()),
+        Err(Ended::Refusal(refusal)) => Err(refusal),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Why a job ended early.
+enum Ended {
+    Fault(Fault),
+    Refusal(Refusal),
+}
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+fn read(flags: &Flags, path: &Path, mut basis: Basis) -> Result<(), Ended> {
+    let mut reader = Reader::open(path).map_err(Refusal::data)?;
+    if flags.explain {
+        return Ok(basis.explain(reader.link().unwrap_or(LinkType::ETHERNET))?);
+    }
+    let sink = match &flags.write {
+        Some(target) => {
+            if target != Path::new("-") && same_file(path, target) {
+                return Err(Refusal::usage(format!("{}: cannot be read and written at once", target.display())).into());
             }
-            sink => {
-                let mut sieve = sieve();
-                let sink = Arc::new(Mutex::new(sink));
-                close_on_signal(&sink);
-                let done = job::run(&mut reader, &mut sieve, &sink, &mut self.output, self.limits);
-                // What was good is delivered even when the capture ended badly; its fault is the one to tell.
-                let closed = job::lock(&sink).close(&mut self.output);
-                done.and(closed)
-            }
+            let shape = Shape { format: format(target, reader.format()), link: reader.link(), snaplen: reader.snaplen() };
+            Sink::Write(Box::new(Recording::to_file(target, shape).map_err(Fault::Write)?))
+        }
+        None => printing(flags, false),
+    };
+    match (threads(flags, &sink), sink) {
+        (threads @ 2.., Sink::Print(show)) => {
+            let workers = (0..threads).map(|_| (basis.sieve(), (*show).clone())).collect();
+            Ok(job::run_parallel(reader, workers, basis.output)?)
+        }
+        (_, sink) => {
+            let work = Work::new(basis.sieve(), basis.limits);
+            let sink = Arc::new(Mutex::new(sink));
+            close_on_signal(&sink);
+            let done = job::run(&mut reader, work, &sink, &mut basis.output);
+            // What was good is delivered even when the capture ended badly; its fault is the one to tell.
+            let closed = job::lock(&sink).close(&mut basis.output, &mut Vec::new);
+            Ok(done.and(closed)?)
         }
     }
 }
 
-fn sink(flags: &Flags, reader: Option<&Reader>) -> Result<Sink, Refusal> {
-    if let Some(path) = &flags.write {
-        let source = reader.map_or(Format::Pcap, Reader::format);
-        let format = match Format::from_path(path).unwrap_or(source) {
-            // No nanosecond is lost because of a file's name; every reader of pcap knows both.
-            Format::Pcap if matches!(source, Format::PcapNano | Format::Pcapng) => Format::PcapNano,
-            format => format,
-        };
-        if path != Path::new("-") && flags.read.as_ref().is_some_and(|read| same_file(read, path)) {
-            return Err(Refusal::usage(format!("{}: cannot be read and written at once", path.display())));
-        }
-        let writer = Writer::create(path, format).map_err(Refusal::data)?;
-        let writer = match reader.and_then(Reader::snaplen) {
-            Some(snaplen) => writer.with_snaplen(snaplen),
-            None => writer,
-        };
-        let writer = match reader.and_then(Reader::link) {
-            Some(link) => writer.with_link(link).map_err(Refusal::data)?,
-            None => writer,
-        };
-        return Ok(Sink::Write(Some(writer)));
+fn capture(flags: &Flags, mut basis: Basis) -> Result<(), Ended> {
+    let host = Host::look(flags).map_err(Refusal::data)?;
+    for (port, tunnel) in host.survey.known_ports() {
+        basis.config.add_port(port, tunnel);
     }
+    basis.add_ports(flags);
+    if flags.list {
+        let mut text = Text::new();
+        host.list(&mut text);
+        return Ok(basis.output.write(&mut text).map_err(Fault::Output)?);
+    }
+    if flags.explain {
+        return Ok(basis.explain(LinkType::ETHERNET)?);
+    }
+    let places = host.places(flags).map_err(Refusal::data)?;
+    let turns = Turns { size: flags.file_size, seconds: flags.file_seconds, keep: flags.file_count.map(|count| count as usize) };
+    if flags.file_count.is_some() && !turns.any() {
+        return Err(Refusal::usage("-W keeps the newest files of -C or -G; neither is given").into());
+    }
+    let enforcement = if flags.strict_sandbox { Enforcement::Strict } else { Enforcement::BestEffort };
+    // The opener before the handles: it would inherit them.
+    let files = match &flags.write {
+        Some(path) if turns.any() => {
+            let names = FileNames::of(path).map_err(Refusal::usage)?;
+            let pattern = names.pattern().map_err(Refusal::usage)?;
+            let opener = Opener::start(names.folder(), pattern, enforcement).map_err(Refusal::data)?;
+            Some((opener, names))
+        }
+        _ => None,
+    };
+    let mut signals = Signals::take().map_err(|error| Refusal::data(format!("signals: {error}")))?;
+    let options = Options {
+        snaplen: flags.snaplen,
+        promiscuous: !flags.no_promiscuous,
+        buffer_bytes: flags.buffer.saturating_mul(1024),
+        direction: match flags.direction {
+            Some(DirectionFlag::In) => Some(Direction::Inbound),
+            Some(DirectionFlag::Out) => Some(Direction::Outbound),
+            Some(DirectionFlag::Inout) | None => None,
+        },
+    };
+    let mut live = Live::open(&places, options).map_err(|error| Refusal::data(live::refusal(&error)))?;
+    let sieve = kernel_filter(&basis, &mut live)?;
+    let sink = live_sink(flags, &live, files, turns)?;
+    listening(flags, &host, &live);
+
+    let user = match flags.user.as_deref() {
+        None => UserChoice::Nobody,
+        Some("root") => UserChoice::Keep,
+        Some(name) => UserChoice::Named(name.into()),
+    };
+    let rights = drop_rights(&RightsPlan { user, read: Vec::new(), enforcement }).map_err(Refusal::data)?;
+    if flags.verbose > 0 {
+        live::say(&rights.to_string());
+        if let Sink::Write(recording) = &sink
+            && let Some(opener) = recording.opener_rights()
+        {
+            live::say(&format!("opener: {opener}"));
+        }
+    }
+
+    let mut work = Work::new(sieve, basis.limits);
+    if places.len() > 1 || places.iter().any(|place| place.interface == "any") {
+        work.watch_sightings(flags.dedupe);
+    }
+    Ok(live::run(live, work, sink, &mut basis.output, &mut signals, flags.duration)?)
+}
+
+/// Gives the kernel its half of the filter, and this process the other.
+fn kernel_filter(basis: &Basis, live: &mut Live) -> Result<Sieve, Refusal> {
+    let Some(filter) = &basis.filter else { return Ok(basis.sieve()) };
+    // Only the kernel knows what pcap-filter(7) can ask of a live packet beside its bytes, such as its direction.
+    let alone = !filter.needs_decode() && live.interfaces().all(|interface| filter.prefilter(&basis.config, interface.link).is_some());
+    live.set_filter(alone, |link| filter.prefilter(&basis.config, link)).map_err(Refusal::data)?;
+    Ok(if alone { Sieve::new(Walker::new(basis.config.clone()), None, true) } else { basis.sieve() })
+}
+
+fn live_sink(flags: &Flags, live: &Live, files: Option<(Opener, FileNames)>, turns: Turns) -> Result<Sink, Ended> {
+    let Some(path) = &flags.write else { return Ok(printing(flags, live.interfaces().count() > 1)) };
+    let mut links = live.interfaces().map(|interface| interface.link);
+    let first = links.next();
+    let link = first.filter(|first| links.all(|link| link == *first));
+    // Only pcapng keeps several link types and the names of interfaces.
+    let format = format(path, if link.is_some() { Format::Pcap } else { Format::Pcapng });
+    let shape = Shape { format, link: link.filter(|_| format != Format::Pcapng), snaplen: Some(flags.snaplen) };
+    Ok(Sink::Write(Box::new(match files {
+        Some((opener, names)) => Recording::in_turns(opener, names, turns, shape),
+        None => Recording::to_file(path, shape).map_err(Fault::Write)?,
+    })))
+}
+
+fn listening(flags: &Flags, host: &Host, live: &Live) {
+    if flags.interfaces.is_empty()
+        && let Some(tunnels) = host.tunnels()
+    {
+        live::say(&tunnels);
+    }
+    let names: Vec<String> =
+        live.interfaces().map(|interface| format!("{} ({})", interface.name.as_deref().unwrap_or("?"), interface.link)).collect();
+    live::say(&format!("listening on {}", names.join(", ")));
+}
+
+/// The format of a file: by its name, else that of the source.
+fn format(path: &Path, source: Format) -> Format {
+    match Format::from_path(path).unwrap_or(source) {
+        // No nanosecond is lost because of a file's name; every reader of pcap knows both.
+        Format::Pcap if matches!(source, Format::PcapNano | Format::Pcapng) => Format::PcapNano,
+        format => format,
+    }
+}
+
+fn printing(flags: &Flags, interfaces: bool) -> Sink {
     if flags.stats {
-        return Ok(Sink::Stats { stats: Box::new(Stats::new()), json: flags.json });
+        return Sink::Stats { stats: Box::new(Stats::new()), json: flags.json };
     }
     if flags.count {
-        return Ok(Sink::Count(0));
+        return Sink::Count(0);
     }
     let view = match flags {
         Flags { json: true, .. } => View::Json,
@@ -159,8 +302,8 @@ fn sink(flags: &Flags, reader: Option<&Reader>) -> Result<Sink, Refusal> {
         ColorFlag::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
     let verify = flags.verify || (view == View::Tree && !flags.no_checksums);
-    let look = Look { view, bytes, names, color, link_level: flags.link_level, verify, number: flags.number };
-    Ok(Sink::Print(Box::new(Show::new(look, Clock::new(flags.time_format(), flags.utc, flags.nano)))))
+    let look = Look { view, bytes, names, color, link_level: flags.link_level, verify, number: flags.number, interfaces };
+    Sink::Print(Box::new(Show::new(look, Clock::new(flags.time_format(), flags.utc, flags.nano))))
 }
 
 /// Whether two paths name one file; a path that does not exist yet is no other file.
@@ -208,7 +351,7 @@ fn close_on_signal(sink: &SharedSink) {
             if signals.forever().next().is_some() {
                 let mut sink = job::lock(&sink);
                 if let Ok(mut output) = Output::stdout() {
-                    let _ = sink.close(&mut output);
+                    let _ = sink.close(&mut output, &mut Vec::new);
                 }
                 std::process::exit(EXIT_INTERRUPTED);
             }

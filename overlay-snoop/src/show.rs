@@ -42,17 +42,21 @@ pub(crate) struct Look {
     pub(crate) link_level: bool,
     pub(crate) verify: bool,
     pub(crate) number: bool,
+    /// Whether the line names the interface.
+    pub(crate) interfaces: bool,
 }
 
 /// Filters and decodes records; each thread has its own.
 pub(crate) struct Sieve {
     walker: Walker,
     matcher: Option<Matcher>,
+    /// Whether the filter needs the decoded packet; else it is asked first, and what it refuses is not decoded.
+    needs_decode: bool,
 }
 
 impl Sieve {
-    pub(crate) const fn new(walker: Walker, matcher: Option<Matcher>) -> Self {
-        Self { walker, matcher }
+    pub(crate) const fn new(walker: Walker, matcher: Option<Matcher>, needs_decode: bool) -> Self {
+        Self { walker, matcher, needs_decode }
     }
 
     /// The decoded packet, if the filter lets it through. What the filter can tell from the bytes alone is not decoded.
@@ -63,14 +67,16 @@ impl Sieve {
     #[inline]
     pub(crate) fn pass<'a>(&'a mut self, record: &Record<'a>) -> Result<Option<Packet<'a>>, FilterError> {
         if let Some(matcher) = &mut self.matcher
+            && !self.needs_decode
             && !matcher.prefilter_matches(record.bytes, record.len, record.link)?
         {
             return Ok(None);
         }
-        let packet = self.walker.walk(record.bytes, record.len, record.link);
+        let mut packet = self.walker.walk(record.bytes, record.len, record.link);
+        packet.device_vni = record.interface.and_then(|interface| interface.vni);
         match &mut self.matcher {
-            Some(matcher) => Ok(matcher.matches(&packet)?.then_some(packet)),
-            None => Ok(Some(packet)),
+            Some(matcher) if self.needs_decode => Ok(matcher.matches(&packet)?.then_some(packet)),
+            _ => Ok(Some(packet)),
         }
     }
 }
@@ -90,11 +96,11 @@ impl Show {
         Self { look, clock }
     }
 
-    /// Writes a packet with its line ends.
+    /// Writes a packet with its line ends; `again` says that it was seen on another interface before.
     #[inline]
-    pub(crate) fn packet(&mut self, record: &Record<'_>, packet: &Packet<'_>, out: &mut Text) {
+    pub(crate) fn packet(&mut self, record: &Record<'_>, packet: &Packet<'_>, again: bool, out: &mut Text) {
         let Self { look, clock } = self;
-        let Look { view, bytes, ref names, color, link_level, verify, number } = *look;
+        let Look { view, bytes, ref names, color, link_level, verify, number, .. } = *look;
         let style = Style { names: names.as_deref(), color, link_level, verify };
         match view {
             View::Line => {
@@ -102,7 +108,14 @@ impl Show {
                     self::number(record.number, out);
                 }
                 clock.write(record.timestamp, out);
+                if let (true, Some(name)) = (look.interfaces, record.interface.and_then(|interface| interface.name.as_deref())) {
+                    out.printable(name.as_bytes());
+                    out.byte(b' ');
+                }
                 render::line(packet, &style, out);
+                if again {
+                    out.text(" [seen before]");
+                }
                 out.byte(b'\n');
             }
             View::Json => {
@@ -110,7 +123,7 @@ impl Show {
                 let comments: Vec<Cow<'_, str>> = record.comments().collect();
                 let direction = record.direction().map(word);
                 let interface = record.interface.and_then(|interface| interface.name.as_deref());
-                let meta = Meta { number: record.number, timestamp: record.timestamp, interface, direction, comments: &comments };
+                let meta = Meta { number: record.number, timestamp: record.timestamp, interface, direction, comments: &comments, again };
                 render::json(packet, &meta, &style, out);
                 out.byte(b'\n');
             }
@@ -122,7 +135,7 @@ impl Show {
                 render::layers(packet, prefix.as_bytes(), &style, out);
             }
             View::Tree => {
-                heading(record, clock, out);
+                heading(record, again, clock, out);
                 render::tree(packet, &style, out);
             }
         }
@@ -135,7 +148,7 @@ impl Show {
     }
 }
 
-fn heading(record: &Record<'_>, clock: &mut Clock, out: &mut Text) {
+fn heading(record: &Record<'_>, again: bool, clock: &mut Clock, out: &mut Text) {
     out.text("packet ");
     out.num(record.number);
     out.text(", ");
@@ -158,6 +171,9 @@ fn heading(record: &Record<'_>, clock: &mut Clock, out: &mut Text) {
         out.text(", ");
         out.num(dropped);
         out.text(" lost before it");
+    }
+    if again {
+        out.text(", seen before");
     }
     out.byte(b'\n');
     for comment in record.comments() {

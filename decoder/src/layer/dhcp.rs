@@ -221,8 +221,8 @@ impl Header for Dhcp {
 
 #[cfg(test)]
 mod tests {
-    use crate::layer::recorder::{self, Extent};
     use super::*;
+    use crate::layer::recorder::{self, Extent};
     use proptest::prelude::*;
 
     /// The options of a discover as dhclient sends it.
@@ -251,7 +251,10 @@ mod tests {
     fn a_discover_says_who_asks_for_what() {
         let (header, mut bytes) = discover();
         assert!(Dhcp::has_cookie(bytes.first_chunk().unwrap()));
-        assert_eq!(recorder::summary(&header, recorder::whole(&bytes)), "discover 02:00:00:00:00:01 xid 0x00001234 requested 10.0.0.5 host vm1");
+        assert_eq!(
+            recorder::summary(&header, recorder::whole(&bytes)),
+            "discover 02:00:00:00:00:01 xid 0x00001234 requested 10.0.0.5 host vm1"
+        );
         let short = recorder::lines(&header, &bytes, Extent::Short);
         assert!(short.contains(&"requested_ip=10.0.0.5".into()) && short.iter().all(|line| !line.starts_with("options")), "{short:?}");
         bytes[108..113].copy_from_slice(b"a.efi");

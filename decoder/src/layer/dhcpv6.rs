@@ -222,8 +222,8 @@ impl Header for Dhcpv6 {
 
 #[cfg(test)]
 mod tests {
-    use crate::layer::recorder::{self, Extent};
     use super::*;
+    use crate::layer::recorder::{self, Extent};
     use crate::stop::StopKind;
     use proptest::prelude::*;
 
@@ -275,7 +275,10 @@ mod tests {
     #[test]
     fn a_relayed_message_is_read_through_its_relays() {
         let bytes = relayed(&relayed(&reply()));
-        assert_eq!(recorder::summary(&parse(&bytes), recorder::whole(&bytes)), "relay-reply hops 0 for fe80::2: reply xid 0x123456 fd00::5");
+        assert_eq!(
+            recorder::summary(&parse(&bytes), recorder::whole(&bytes)),
+            "relay-reply hops 0 for fe80::2: reply xid 0x123456 fd00::5"
+        );
         let fields = recorder::lines(&parse(&bytes), &bytes, Extent::Details);
         for line in ["link=fd00::1", "relays=2", "relayed_type=7", "relay_options[0].name=interface id"] {
             assert!(fields.iter().any(|field| field == line), "{line} is not in {fields:?}");

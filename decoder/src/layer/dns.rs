@@ -250,8 +250,8 @@ impl Header for Dns {
 
 #[cfg(test)]
 mod tests {
-    use crate::layer::recorder::{self, Extent};
     use super::*;
+    use crate::layer::recorder::{self, Extent};
     use proptest::prelude::*;
 
     /// What dig asks: example.com A, with EDNS.

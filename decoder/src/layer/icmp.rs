@@ -19,7 +19,6 @@ use crate::fields::{Fields, key};
 use crate::text::Text;
 use std::net::IpAddr;
 
-
 /// An ICMP header: the part that every message has, and the four bytes behind it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Icmp {
@@ -256,9 +255,8 @@ impl Quoted {
             }
             _ => return None,
         };
-        let start = start.filter(|_| {
-            matches!(protocol, number::ip::TCP | number::ip::UDP | number::ip::SCTP | number::ip::DCCP | number::ip::UDPLITE)
-        });
+        let start = start
+            .filter(|_| matches!(protocol, number::ip::TCP | number::ip::UDP | number::ip::SCTP | number::ip::DCCP | number::ip::UDPLITE));
         let ports = start
             .and_then(|start| bytes.get(start..)?.first_chunk())
             .map(|[a, b, c, d]| (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])));
@@ -275,7 +273,8 @@ pub(super) fn quoted_fault(view: View<'_>) -> Option<Fault> {
         Some(quoted) => quoted.ports_at.filter(|ports| at + ports + 4 <= room.claimed).and_then(|ports| room.lacking(at, ports + 4, "")),
         None => {
             let need = match view.payload.first().map(|byte| byte >> 4) {
-                None | Some(4) => super::Ipv4::LENGTH,
+                None => 1,
+                Some(4) => super::Ipv4::LENGTH,
                 Some(6) => super::Ipv6::LENGTH,
                 Some(_) => return None,
             };
@@ -344,8 +343,8 @@ fn endpoint(address: IpAddr, port: Option<u16>, out: &mut Text) {
 
 #[cfg(test)]
 mod tests {
-    use crate::layer::recorder::{Extent, fields, renders_every_cut, summary, view};
     use super::*;
+    use crate::layer::recorder::{Extent, fields, renders_every_cut, summary, view};
     use crate::stop::StopKind;
     use proptest::prelude::*;
 
@@ -398,7 +397,7 @@ mod tests {
         assert_eq!(fault(30, 28), Some((StopKind::Truncated, 8, 24, 22)));
         assert_eq!(fault(30, 22), None, "a router that quotes less");
         assert_eq!(fault(20, 28), Some((StopKind::Truncated, 8, 20, 12)));
-        assert_eq!(fault(8, 28), Some((StopKind::Truncated, 8, 20, 0)));
+        assert_eq!(fault(8, 28), Some((StopKind::Truncated, 8, 1, 0)));
         assert_eq!(fault(20, 12), Some((StopKind::Malformed, 8, 20, 12)));
         assert_eq!(fault(8, 0), None, "no quote at all");
     }

@@ -272,8 +272,8 @@ fn source_list<F: Fields>(sources: &[[u8; 4]], out: &mut F) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stop::StopKind;
     use crate::layer::recorder::{Extent, fields, renders_every_cut, summary, view};
+    use crate::stop::StopKind;
     use proptest::prelude::*;
 
     fn said(message: &[u8]) -> (String, String) {
@@ -326,7 +326,8 @@ mod tests {
             let fault = Igmp::parse(message.first_chunk().unwrap()).fault(View { claimed: whole.claimed + missing, ..whole });
             fault.map(|fault| (fault.kind, fault.offset, fault.need, fault.have))
         };
-        let report = [&[0x22, 0, 0, 2, 0, 0, 0, 2][..], &[4, 0, 0, 0, 239, 0, 0, 1], &[6, 1, 0, 1, 239, 0, 0, 2, 10, 0, 0, 1, 7, 7, 7, 7]].concat();
+        let report =
+            [&[0x22, 0, 0, 2, 0, 0, 0, 2][..], &[4, 0, 0, 0, 239, 0, 0, 1], &[6, 1, 0, 1, 239, 0, 0, 2, 10, 0, 0, 1, 7, 7, 7, 7]].concat();
         assert_eq!(fault(&report, 0), None);
         assert_eq!(fault(&report[..30], 0), Some((StopKind::Malformed, 16, 16, 14)));
         assert_eq!(fault(&report[..30], 2), Some((StopKind::Truncated, 16, 16, 14)));

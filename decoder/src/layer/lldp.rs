@@ -250,8 +250,8 @@ impl Header for Lldp {
 
 #[cfg(test)]
 mod tests {
-    use crate::layer::recorder::{self, Extent};
     use super::*;
+    use crate::layer::recorder::{self, Extent};
     use crate::stop::StopKind;
     use proptest::prelude::*;
 

@@ -223,8 +223,8 @@ fn chunk_fields<F: Fields>(chunk: &Chunk<'_>, out: &mut F) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stop::StopKind;
     use crate::layer::recorder::{Extent, fields, renders_every_cut, summary, view};
+    use crate::stop::StopKind;
     use proptest::prelude::*;
 
     const HEADER: [u8; 12] = [0x0b, 0x59, 0x0b, 0x5a, 0, 0, 0, 1, 0xde, 0xad, 0xbe, 0xef];

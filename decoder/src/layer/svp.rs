@@ -186,12 +186,10 @@ impl Header for Svp {
             return Some(Fault { kind: StopKind::Unsupported, offset: 0, need: length, have: room.claimed, reason });
         }
         let (following, _) = self.following(view);
-        room.lacking(0, length, "")
-            .or_else(|| Message::read(self.operation, following)?.fault(Self::LENGTH, length))
-            .or_else(|| {
-                let behind = view.header.get(length..).unwrap_or_default();
-                if can_start(behind) { None } else { Some(Fault::wrong(length, "what follows is no message")) }
-            })
+        room.lacking(0, length, "").or_else(|| Message::read(self.operation, following)?.fault(Self::LENGTH, length)).or_else(|| {
+            let behind = view.header.get(length..).unwrap_or_default();
+            if can_start(behind) { None } else { Some(Fault::wrong(length, "what follows is no message")) }
+        })
     }
 }
 
@@ -206,8 +204,8 @@ const fn can_start(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::layer::recorder::{self, Extent};
     use super::*;
+    use crate::layer::recorder::{self, Extent};
     use proptest::prelude::*;
 
     /// A message as a client or server sends it.

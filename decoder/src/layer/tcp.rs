@@ -119,6 +119,13 @@ impl Tcp {
         b
     }
 
+    /// Whether these bytes of a header hold the options of nearly all segments, and no fault: none, or timestamps behind two bytes of
+    /// padding (RFC 7323, Appendix A).
+    #[inline]
+    pub(crate) const fn has_usual_options(header: &[u8]) -> bool {
+        header.len() <= Self::LENGTH || header.len() == Self::LENGTH + 12 && matches!(header, [.., 1, 1, 8, 10, _, _, _, _, _, _, _, _])
+    }
+
     /// Whether all of these flags are set.
     #[must_use]
     #[inline]
@@ -177,11 +184,7 @@ impl Header for Tcp {
 
     #[inline]
     fn fault(&self, view: View<'_>) -> Option<Fault> {
-        match view.header.get(Self::LENGTH..) {
-            // Of nearly all segments: no options, or timestamps behind two bytes of padding (RFC 7323, Appendix A).
-            None | Some([] | [1, 1, 8, 10, _, _, _, _, _, _, _, _]) => None,
-            Some(_) => options_fault(view.header),
-        }
+        if Self::has_usual_options(view.header) { None } else { options_fault(view.header) }
     }
 }
 

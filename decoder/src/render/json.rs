@@ -44,6 +44,9 @@ pub fn json(packet: &Packet<'_>, meta: &Meta<'_>, style: &Style<'_>, out: &mut T
     if !meta.comments.is_empty() {
         comments(meta, out);
     }
+    if meta.again {
+        out.text(",\"again\":true");
+    }
     out.text(",\"vni\":[");
     let mut gap = false;
     for vni in packet.vnis() {
@@ -54,6 +57,9 @@ pub fn json(packet: &Packet<'_>, meta: &Meta<'_>, style: &Style<'_>, out: &mut T
         out.num(vni.get().into());
     }
     out.text("],");
+    if packet.device_vni.is_some() {
+        out.text("\"vni_source\":\"device\",");
+    }
     if let Some(gso) = packet.gso {
         self::gso(gso, out);
     }

@@ -17,6 +17,12 @@ use std::net::IpAddr;
 /// Writes the summary of a packet, without time and line end.
 pub fn line(packet: &Packet<'_>, style: &Style<'_>, out: &mut Text) {
     let start = out.len();
+    if let Some(vni) = packet.device_vni {
+        style.begin(Signal::Tunnel, out);
+        out.text("device vni ");
+        out.num(vni.get().into());
+        style.end(out);
+    }
     let mut layers = packet.layers;
     while !layers.is_empty() {
         let shape = Shape::of(layers);

@@ -47,7 +47,11 @@ impl Walk<'_> {
             self.push(length, Body::Ipv4(header));
             return Err(self.halt(stop));
         }
-        self.push_checked(length, Body::Ipv4(header));
+        if length > Ipv4::LENGTH {
+            self.push_checked(length, Body::Ipv4(header));
+        } else {
+            self.push(length, Body::Ipv4(header));
+        }
         if header.fragment_offset > 0 {
             return Ok(self.unknown("later fragment"));
         }

@@ -152,7 +152,7 @@ impl Walker {
         if gso.is_none() && wire_len > LONGEST_WIRE_FRAME {
             gso = Some(Gso::SuperFrame);
         }
-        Packet { bytes, wire_len: end as u32, link, layers: &self.layers, stop, gso }
+        Packet { bytes, wire_len: end as u32, link, layers: &self.layers, stop, gso, device_vni: None }
     }
 }
 

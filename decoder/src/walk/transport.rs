@@ -13,8 +13,12 @@ impl Walk<'_> {
         if length < Tcp::LENGTH {
             return Err(self.malformed(LayerKind::Tcp, "header length below 20"));
         }
-        self.need_slice(LayerKind::Tcp, length)?;
-        self.push_checked(length, Body::Tcp(header));
+        // Most packets of most captures come by here; only the options of the others are worth a look.
+        if Tcp::has_usual_options(self.need_slice(LayerKind::Tcp, length)?) {
+            self.push(length, Body::Tcp(header));
+        } else {
+            self.push_checked(length, Body::Tcp(header));
+        }
         self.segments();
         if self.rest.is_empty() {
             return Ok(Next::Done);

@@ -321,10 +321,15 @@ fn leaf(choices: &mut Choices<'_>, icmp: u8) -> (u8, Part) {
             (icmp, data.behind(&header.emit(), Body::Icmp(header)))
         }
         2 => {
-            let header = Icmpv6 { kind: choices.byte(), code: choices.byte(), checksum: 0, rest: choices.word().to_be_bytes() };
+            // None whose body has a form that these bytes have not.
+            let kind = [1, 2, 3, 4, 128, 129, 160, 200][usize::from(choices.below(8))];
+            let header = Icmpv6 { kind, code: choices.byte(), checksum: 0, rest: choices.word().to_be_bytes() };
             (icmp, data.behind(&header.emit(), Body::Icmpv6(header)))
         }
         3 => {
+            let [high, low] = (16 + data.bytes.len() as u16).to_be_bytes();
+            let chunk = [&[0, 3, high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], &data.bytes[..]].concat();
+            let data = Part::payload(chunk);
             let mut header = Sctp { src_port, dst_port, tag: choices.word(), checksum: 0 };
             // The field holds the least significant byte first.
             header.checksum = crc32c(&[&header.emit(), &data.bytes]).swap_bytes();

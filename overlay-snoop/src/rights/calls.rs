@@ -107,7 +107,7 @@ mod list {
         libc::SYS_rt_sigtimedwait,
         libc::SYS_getrusage,
         libc::SYS_sysinfo,
-        // The opener is waited for.
+        // Has the opener ended?
         libc::SYS_wait4,
         libc::SYS_waitid,
     ];

@@ -42,7 +42,7 @@ fn packets() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
     fn a_program_runs_as_libpcap_runs_it(expression in 0..EXPRESSIONS.len(), raw: bool, optimize: bool, bytes in packets()) {
         let link = if raw { LinkType::RAW } else { LinkType::ETHERNET };

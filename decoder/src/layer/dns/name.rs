@@ -37,7 +37,7 @@ pub(super) enum Broken {
 pub(super) fn labels(message: &[u8], start: usize, mut label: impl FnMut(&[u8])) -> Result<Way, Broken> {
     let (mut at, mut lowest, mut way, mut wire) = (start, start, Way::Back, 1);
     // The places that pointers led to.
-    let (mut seen, mut jumps) = ([0; JUMPS_MAX], 0);
+    let (mut seen, mut jumps) = ([0u16; JUMPS_MAX], 0);
     loop {
         match *message.get(at).ok_or(Broken::Ends { at, need: 1 })? {
             0 => return Ok(way),
@@ -53,13 +53,14 @@ pub(super) fn labels(message: &[u8], start: usize, mut label: impl FnMut(&[u8]))
             }
             high @ 0xc0.. => {
                 let low = *message.get(at + 1).ok_or(Broken::Ends { at, need: 2 })?;
-                let target = usize::from(u16::from_be_bytes([high & 0x3f, low]));
+                let pointer = u16::from_be_bytes([high & 0x3f, low]);
+                let target = usize::from(pointer);
                 if target >= message.len() {
                     return Err(Broken::Beyond { at });
                 }
                 // Only what does not point back can lead to where the name was already.
                 if target >= lowest {
-                    if target == start || seen[..jumps].contains(&target) {
+                    if target == start || seen[..jumps].contains(&pointer) {
                         return Err(Broken::Loop);
                     }
                     way = Way::Forward;
@@ -67,7 +68,7 @@ pub(super) fn labels(message: &[u8], start: usize, mut label: impl FnMut(&[u8]))
                 if jumps == JUMPS_MAX {
                     return Err(Broken::Loop);
                 }
-                seen[jumps] = target;
+                seen[jumps] = pointer;
                 jumps += 1;
                 lowest = lowest.min(target);
                 at = target;

@@ -70,9 +70,7 @@ pub(super) fn fault(bytes: &[u8], at: usize, room: Room) -> Option<Fault> {
             (Some(Ok(_)), [DNS_SERVERS, units, ..]) if units.is_multiple_of(2) => Some(Fault::wrong(at, WRONG_LENGTH)),
             (Some(Ok(_)), _) => continue,
             (Some(Err(_)), [_, 0, ..]) => Some(Fault::wrong(at, "option length 0")),
-            (Some(Err(_)), [_, units, ..]) => {
-                room.lacking(at, usize::from(*units) * 8, BEYOND).or(Some(Fault::wrong(at, WRONG_LENGTH)))
-            }
+            (Some(Err(_)), [_, units, ..]) => room.lacking(at, usize::from(*units) * 8, BEYOND).or(Some(Fault::wrong(at, WRONG_LENGTH))),
             _ => room.left(at, 2, BEYOND),
         };
     }

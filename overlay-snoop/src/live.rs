@@ -1,0 +1,117 @@
+//! How does a live capture run? Open, give up rights, then packets and signals until the end.
+//!
+//! ```text
+//! opener process ─ capture handles ─ output file ─ drop rights ─ ┬► packets ─► Work
+//!                                                                 ├► SIGUSR1 ─► counts
+//!                                                                 └► SIGINT, SIGTERM, --duration, -c, no interface left ─► end
+//! ```
+
+use crate::job::{Fault, Sink, Work};
+use crate::output::Output;
+use crate::rights::{Need, missing_capability};
+use overlay_captures::live::{Counts, Live, LiveError, Woken};
+use overlay_captures::{Chunk, Interface};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Signals as something to wait for.
+pub(crate) struct Signals {
+    stop: UnixStream,
+    counts: UnixStream,
+}
+
+impl Signals {
+    /// Takes SIGINT, SIGTERM and SIGUSR1 from now on.
+    pub(crate) fn take() -> io::Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+        use signal_hook::low_level::pipe;
+        let (stop, stop_end) = UnixStream::pair()?;
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            pipe::register(signal, stop_end.try_clone()?)?;
+        }
+        let (counts, counts_end) = UnixStream::pair()?;
+        pipe::register(SIGUSR1, counts_end)?;
+        counts.set_nonblocking(true)?;
+        Ok(Self { stop, counts })
+    }
+}
+
+/// The sentence for an interface that could not be opened.
+pub(crate) fn refusal(error: &LiveError) -> String {
+    match missing_capability(Need::Capture) {
+        Some(sentence) if error.is_permission => format!("{}: {sentence}", error.label),
+        _ => error.to_string(),
+    }
+}
+
+/// Captures until something ends it. What was captured is delivered whatever happens.
+pub(crate) fn run(
+    mut live: Live,
+    mut work: Work,
+    mut sink: Sink,
+    output: &mut Output,
+    signals: &mut Signals,
+    duration: Option<u64>,
+) -> Result<(), Fault> {
+    let deadline = duration.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let done = capture(&mut live, &mut work, &mut sink, output, signals, deadline);
+    let closed = sink.close(output, &mut || live.counts());
+    say(&summary(&live.counts(), work.matched()));
+    done.and(closed)
+}
+
+fn capture(
+    live: &mut Live,
+    work: &mut Work,
+    sink: &mut Sink,
+    output: &mut Output,
+    signals: &mut Signals,
+    deadline: Option<Instant>,
+) -> Result<(), Fault> {
+    let mut chunk = Chunk::new();
+    loop {
+        live.fill(&mut chunk);
+        work.chunk(&chunk, sink, output, &mut || live.counts())?;
+        let ended = live.take_ended();
+        for error in &ended {
+            say(&error.to_string());
+        }
+        if live.is_over() {
+            return Err(Fault::Live(format!("no interface is left to capture on ({})", work.matched())));
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if work.is_done() || left.is_some_and(|left| left.is_zero()) {
+            return Ok(());
+        }
+        // Packets may be waiting, but a signal must be heard on the busiest interface, too.
+        let timeout = if chunk.is_empty() { left } else { Some(Duration::ZERO) };
+        let wakes = [signals.stop.as_fd(), signals.counts.as_fd()];
+        match live.wait(&wakes, timeout).map_err(|error| Fault::Live(format!("waiting for packets: {error}")))? {
+            Woken::Wake(0) => return Ok(()),
+            Woken::Wake(_) => {
+                // One byte for each signal; several become one answer.
+                let _ = signals.counts.read(&mut [0; 64]);
+                say(&summary(&live.counts(), work.matched()));
+            }
+            Woken::Packets | Woken::Nothing => {}
+        }
+    }
+}
+
+fn summary(counts: &[(Arc<Interface>, Counts)], matched: u64) -> String {
+    let sum = |field: fn(&Counts) -> u64| counts.iter().map(|(_, counts)| field(counts)).sum::<u64>();
+    format!(
+        "{matched} matched, {} captured, {} dropped by the kernel, {} dropped by interfaces",
+        sum(|counts| counts.received),
+        sum(|counts| counts.dropped),
+        sum(|counts| counts.interface_dropped)
+    )
+}
+
+/// Says something on standard error; where that is closed, nobody wants to know.
+pub(crate) fn say(sentence: &str) {
+    let _ = writeln!(io::stderr(), "overlay-snoop: {sentence}");
+}
