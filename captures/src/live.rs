@@ -175,6 +175,8 @@ impl Tap {
     fn counts(&mut self) -> Counts {
         if let Ok(stat) = self.capture.stats() {
             let [received, dropped, interface_dropped] = [stat.received, stat.dropped, stat.if_dropped].map(u64::from);
+            // libpcap subtracts what sysfs said at the start, and sysfs may be out of reach by now: below zero there is nothing to tell.
+            let interface_dropped = if interface_dropped > u64::from(u32::MAX / 2) { 0 } else { interface_dropped };
             self.counts = Counts { received, dropped, interface_dropped };
         }
         self.counts

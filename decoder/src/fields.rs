@@ -5,7 +5,7 @@
 use crate::addr::Mac;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The name of a field, with the form that JSON wants prepared at compile time. Made by [`key!`](crate::fields::key).
+/// The name of a field, with the form that JSON wants prepared at compile time. Made by the macro `key!`.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// The name, as in DESIGN and in the schema.

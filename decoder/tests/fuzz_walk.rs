@@ -198,7 +198,7 @@ fn check_text(packet: &Packet<'_>, style: &Style<'_>, controls: &[u8]) {
 fn check_json(packet: &Packet<'_>) {
     let comments = [Cow::Borrowed("a \"comment\"\n\u{7f}")];
     let meta =
-        Meta { number: 7, timestamp: Some(Timestamp::new(-1, 5)), interface: Some("e\\th"), direction: Some("in"), comments: &comments };
+        Meta { number: 7, timestamp: Some(Timestamp::new(-1, 5)), interface: Some("e\\th"), direction: Some("in"), comments: &comments, again: true };
     for (meta, verify) in [(&meta, true), (&Meta::default(), false)] {
         let mut out = Text::new();
         render::json(packet, meta, &Style { verify, ..Style::default() }, &mut out);
@@ -207,10 +207,10 @@ fn check_json(packet: &Packet<'_>) {
         assert!(!text.contains(char::is_control), "one line, nothing raw: {text:?}");
         let json: Json = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let keys = json.keys();
-        let order = "schema number timestamp len caplen interface direction comments vni gso layers stop".split(' ');
+        let order = "schema number timestamp len caplen interface direction comments again vni gso layers stop".split(' ');
         let expected: Vec<&str> = order
             .filter(|key| match *key {
-                "interface" | "direction" | "comments" => meta.interface.is_some(),
+                "interface" | "direction" | "comments" | "again" => meta.interface.is_some(),
                 "gso" => packet.gso.is_some(),
                 "stop" => packet.stop.is_some(),
                 _ => true,

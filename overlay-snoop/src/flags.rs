@@ -178,7 +178,7 @@ pub(crate) struct Flags {
     pub(crate) threads: Option<u8>,
 
     /// Write the packets to FILE instead of printing them; .pcapng and .snoop choose the format, - is standard output.
-    #[arg(short = 'w', long = "write", value_name = "FILE", conflicts_with_all = ["json", "stats", "count", "verbose", "layers"], help_heading = "Files")]
+    #[arg(short = 'w', long = "write", value_name = "FILE", conflicts_with_all = ["json", "stats", "count", "layers"], help_heading = "Files")]
     pub(crate) write: Option<PathBuf>,
 
     /// Bring each packet to the file at once instead of in blocks.

@@ -102,8 +102,8 @@ fn a_flag_that_is_wrong_is_refused_with_what_is_allowed() {
 }
 
 #[test]
-fn nothing_to_read_is_said_and_not_waited_for() {
-    holds(&refused(&[], 2), &["--read"]);
+fn a_file_and_an_interface_exclude_each_other() {
+    holds(&refused(&["-r", "vxlan.pcap", "-i", "lo"], 2), &["--read", "--interface"]);
 }
 
 #[test]

@@ -34,10 +34,15 @@ const NEEDS: &[Need] = &[
     // The peers of the benchmark, and the second opinions of the end-to-end tests.
     Need { package: "tcpdump", presence: Presence::Program("tcpdump"), tasks: &[Task::Test, Task::Bench] },
     Need { package: "tshark", presence: Presence::Program("tshark"), tasks: &[Task::Test, Task::Bench] },
-    // End-to-end tests read compressed captures through pipes and capture on a veth pair.
+    // End-to-end tests read compressed captures through pipes.
     Need { package: "gzip", presence: Presence::Program("gzip"), tasks: &[Task::Test, Task::Dist] },
     Need { package: "zstd", presence: Presence::Program("zstd"), tasks: &[Task::Test] },
+    // Labs: namespaces with links as on a wire, pings, dropped packets; and a program started as somebody without rights.
     Need { package: "iproute2", presence: Presence::Program("ip"), tasks: &[Task::Test] },
+    Need { package: "iputils-ping", presence: Presence::Program("ping"), tasks: &[Task::Test] },
+    Need { package: "nftables", presence: Presence::Program("nft"), tasks: &[Task::Test] },
+    Need { package: "ethtool", presence: Presence::Program("ethtool"), tasks: &[Task::Test] },
+    Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Test] },
     // GNU time reads a child's peak memory.
     Need { package: "time", presence: Presence::Program("time"), tasks: &[Task::Bench] },
 ];

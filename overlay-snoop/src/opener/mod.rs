@@ -15,7 +15,7 @@
 //! Files belong to the user that started the program, and get their rights from its umask, like every file that `-w` writes
 //! without rotation. They are not given to the user of `-Z`: whoever takes over the decoder gets no hold on captures that are closed.
 //!
-//! `main` must call [`serve`] when its first argument is [`FLAG`], before anything else.
+//! `main` must call [`serve()`] when its first argument is [`FLAG`], before anything else.
 
 mod names;
 mod serve;
@@ -74,7 +74,8 @@ impl Opener {
             return Err(about(folder, &io::Error::from(io::ErrorKind::NotADirectory)));
         }
         let (socket, its_end) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        command.stdin(its_end).stdout(Stdio::null()).current_dir("/");
+        // Nor does it hold a pipe open that someone reads the end of us from.
+        command.stdin(its_end).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
         // ^C on the terminal is for the main process, which then asks for its last files.
         let process = command.process_group(0).spawn().map_err(|error| named("the process that opens files", &error))?;
         // The command holds the other end of the socket: an opener that dies must be seen as a closed socket.

@@ -160,16 +160,16 @@ fn the_opener_itself_keeps_one_capability_and_one_folder() {
 fn the_end_of_the_main_process_is_the_end_of_the_opener() {
     const TEST: &str = concat!(module_path!(), "::the_end_of_the_main_process_is_the_end_of_the_opener");
     serve_if_opener();
-    if role().is_some() {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let opener = start(TEST, &folder);
+    if let Some(folder) = role() {
+        let opener = start(TEST, Path::new(&folder));
         drop_rights(&RightsPlan::default()).unwrap();
         let _ = writeln!(io::stdout(), "\nopener {}", process(&opener));
         // Until it is killed.
         let _ = io::stdin().read_line(&mut String::new());
         return;
     }
-    let mut main = again(TEST, "main").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut main = again(TEST, folder.path().to_str().unwrap()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(main.stdout.take().unwrap()).lines().map(Result::unwrap);
     let pid = lines.find_map(|line| Some(line.strip_prefix("opener ")?.to_owned())).expect("the opener's number");
     // Ended, or ended and not yet collected by whoever inherited it.

@@ -1,7 +1,7 @@
 //! Which system calls are left? A list per role; everything else is answered with an error.
 //!
 //! A call that is not in the list gets EPERM, not a killed process: a C library that one day uses another call then degrades (a
-//! message is lost, a size is not found) where a kill would lose the capture. Calls from number [`FIRST_YOUNG`] on get ENOSYS
+//! message is lost, a size is not found) where a kill would lose the capture. Calls from number `FIRST_YOUNG` on get ENOSYS
 //! instead: C libraries try the newest call first and fall back on "not implemented" only (`clone3`, then `clone`).
 //!
 //! Arguments are looked at where a call could do more than its role needs: no memory becomes executable, `clone` makes threads

@@ -33,6 +33,13 @@ fn listener() -> (TcpListener, std::net::SocketAddr) {
     (listener, address)
 }
 
+/// Runs a role whose name is a folder that everyone may write to: no mode is what keeps a file from being made.
+fn play_in_folder(test: &str, input: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    play(test, folder.path().to_str().unwrap(), input);
+}
+
 #[track_caller]
 fn assert_denied<T>(what: &str, result: io::Result<T>) {
     match result {
@@ -53,14 +60,12 @@ fn has_landlock(state: &RightsState) -> bool {
 #[test]
 fn after_the_drop_nothing_is_left_but_what_is_open() {
     const TEST: &str = concat!(module_path!(), "::after_the_drop_nothing_is_left_but_what_is_open");
-    if role().is_none() {
+    let Some(folder) = role() else {
         if is_root(TEST) {
-            play(TEST, "dropped", b"from the pipe");
+            play_in_folder(TEST, b"from the pipe");
         }
         return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    };
     let (_listener, address) = listener();
     let mut status = Status::open();
     nix::unistd::setgroups(&[Gid::from_raw(0), Gid::from_raw(4000)]).unwrap();
@@ -88,7 +93,7 @@ fn after_the_drop_nothing_is_left_but_what_is_open() {
 
     assert_denied("reading /etc/shadow", File::open("/etc/shadow"));
     assert_denied("reading /etc/passwd", File::open("/etc/passwd"));
-    assert_denied("creating a file", File::create(folder.path().join("new")));
+    assert_denied("creating a file", File::create(Path::new(&folder).join("new")));
     assert_denied("a TCP connection", TcpStream::connect(address));
     assert_denied("a TCP port", TcpListener::bind("127.0.0.1:0"));
     assert_denied("a UDP socket", UdpSocket::bind("127.0.0.1:0"));
@@ -105,8 +110,6 @@ fn after_the_drop_nothing_is_left_but_what_is_open() {
     assert!(std::thread::Builder::new().name("named".to_owned()).spawn(|| ()).unwrap().join().is_ok());
     std::thread::sleep(std::time::Duration::from_millis(1));
     assert!(std::panic::catch_unwind(|| panic!("a panic is still a panic")).is_err());
-    // The folder cannot be removed from here; it is in the temporary folder of the machine.
-    let _ = folder.keep();
 }
 
 #[test]
@@ -187,12 +190,10 @@ fn without_landlock_the_best_effort_goes_on_and_strict_says_what_is_missing() {
 #[test]
 fn files_of_the_plan_can_be_read_and_only_read() {
     const TEST: &str = concat!(module_path!(), "::files_of_the_plan_can_be_read_and_only_read");
-    if role().is_none() {
-        play(TEST, "dropped", b"");
+    let Some(folder) = role().map(PathBuf::from) else {
+        play_in_folder(TEST, b"");
         return;
-    }
-    let folder = tempfile::tempdir().unwrap().keep();
-    fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    };
     let (listed, other, inside) = (folder.join("listed"), folder.join("other"), folder.join("in"));
     fs::create_dir(&inside).unwrap();
     for file in [&listed, &other, &inside.join("file")] {
@@ -219,20 +220,23 @@ fn files_of_the_plan_can_be_read_and_only_read() {
 #[test]
 fn landlock_alone_keeps_files_and_tcp_away() {
     const TEST: &str = concat!(module_path!(), "::landlock_alone_keeps_files_and_tcp_away");
-    if role().is_none() {
-        play(TEST, "restricted", b"");
+    let Some(folder) = role().map(PathBuf::from) else {
+        play_in_folder(TEST, b"");
         return;
-    }
+    };
     let (_listener, address) = listener();
-    let folder = tempfile::tempdir().unwrap().keep();
     rustix::thread::set_no_new_privs(true).unwrap();
-    let Outcome::Done(what) = files::restrict(files::Reach::Read(&[]), 0) else {
+    fs::write(folder.join("file"), "text").unwrap();
+    let Outcome::Done(what) = files::restrict(files::Reach::Read(std::slice::from_ref(&folder)), 0) else {
         lacks("this kernel has not all of landlock");
         return;
     };
     assert!(what.starts_with("landlock abi "), "{what}");
     assert_denied("reading /etc/passwd", File::open("/etc/passwd"));
+    assert_eq!(fs::read_to_string(folder.join("file")).unwrap(), "text");
+    assert_denied("writing a listed file", File::options().write(true).open(folder.join("file")));
     assert_denied("creating a file", File::create(folder.join("new")));
+    assert_denied("removing a listed file", fs::remove_file(folder.join("file")));
     assert_denied("a TCP connection", TcpStream::connect(address));
     assert_denied("a TCP port", TcpListener::bind("127.0.0.1:0"));
     assert_eq!(rustix::process::test_kill_process(rustix::process::getppid().unwrap()), Err(rustix::io::Errno::PERM), "signals to others");
