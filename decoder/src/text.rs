@@ -51,6 +51,38 @@ const HEX: [[u8; 2]; 256] = {
 /// The first number with nine digits.
 const EIGHT_DIGITS: u64 = 100_000_000;
 
+/// The decimal digits of a number below [`EIGHT_DIGITS`], left-aligned, and how many there are. Both fit registers.
+///
+/// Leading zeros are shifted out of the eight bytes instead of being branched around.
+#[inline]
+const fn digits(n: u32) -> (u64, usize) {
+    let digits = u64::from_le_bytes(eight_digits(n));
+    // The last digit stays, be it zero.
+    let zeros = ((digits ^ u64::from_le_bytes([b'0'; 8])) | 1 << 56).trailing_zeros() / 8;
+    (digits >> (8 * zeros), 8 - zeros as usize)
+}
+
+/// The text of an IPv4 address, left-aligned, and its length.
+#[inline]
+fn dotted(address: Ipv4Addr) -> ([u8; 16], usize) {
+    // Each octet overwrites what is behind the dot of the one before: at most four times four bytes.
+    let mut text = [0; 16];
+    let mut at = 0;
+    for octet in address.octets() {
+        let (digits, len) = DECIMAL[usize::from(octet)];
+        text[at..at + 4].copy_from_slice(&digits);
+        at += usize::from(len) + 1;
+    }
+    (text, at - 1)
+}
+
+/// The text of a MAC address, padded.
+#[inline]
+fn colons(mac: Mac) -> [u8; 17] {
+    let [a, b, c, d, e, f] = mac.0.map(|octet| HEX[usize::from(octet)]);
+    [a[0], a[1], b':', b[0], b[1], b':', c[0], c[1], b':', d[0], d[1], b':', e[0], e[1], b':', f[0], f[1]]
+}
+
 /// A number below [`EIGHT_DIGITS`] with leading zeros.
 #[inline]
 const fn eight_digits(n: u32) -> [u8; 8] {
@@ -172,10 +204,8 @@ impl Text {
         if n < 256 {
             self.octet(n as u8);
         } else if n < EIGHT_DIGITS {
-            // The leading zeros are shifted out of the eight bytes instead of being branched around.
-            let digits = u64::from_le_bytes(eight_digits(n as u32));
-            let zeros = (digits ^ u64::from_le_bytes([b'0'; 8])).trailing_zeros() / 8;
-            self.put((digits >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
+            let (digits, len) = digits(n as u32);
+            self.put(digits.to_le_bytes(), len);
         } else {
             self.long_num(n);
         }
@@ -252,22 +282,14 @@ impl Text {
     /// Writes a MAC address, padded.
     #[inline]
     pub fn mac(&mut self, mac: Mac) {
-        let [a, b, c, d, e, f] = mac.0.map(|octet| HEX[usize::from(octet)]);
-        self.bytes(&[a[0], a[1], b':', b[0], b[1], b':', c[0], c[1], b':', d[0], d[1], b':', e[0], e[1], b':', f[0], f[1]]);
+        self.bytes(&colons(mac));
     }
 
     /// Writes an IPv4 address.
     #[inline]
     pub fn ipv4(&mut self, address: Ipv4Addr) {
-        // Each octet overwrites what is behind the dot of the one before: at most four times four bytes.
-        let mut text = [0; 16];
-        let mut at = 0;
-        for octet in address.octets() {
-            let (digits, len) = DECIMAL[usize::from(octet)];
-            text[at..at + 4].copy_from_slice(&digits);
-            at += usize::from(len) + 1;
-        }
-        self.put(text, at - 1);
+        let (text, len) = dotted(address);
+        self.put(text, len);
     }
 
     /// Writes an IPv6 address as RFC 5952 spells it.
@@ -341,6 +363,91 @@ impl Text {
             }
         }
         self.byte(b'"');
+    }
+}
+
+/// The writers of what is written most, with the place of the next byte in a register.
+///
+/// A [`Text`] keeps that place in memory, where each write has to wait for the one before: some five cycles, and a packet is a
+/// hundred writes. A cursor that never leaves a function has its place in a register. So everything here is inlined, and whoever uses
+/// it must be, too; what is rare goes through [`Cursor::rest`].
+pub(crate) struct Cursor<'t> {
+    text: &'t mut Text,
+    at: usize,
+}
+
+impl<'t> Cursor<'t> {
+    /// A cursor at the end of a text; [`finish`](Self::finish) puts the end where the cursor is.
+    #[inline(always)]
+    pub(crate) const fn new(text: &'t mut Text) -> Self {
+        let at = text.at;
+        Self { text, at }
+    }
+
+    /// Moves the end of the text to the cursor.
+    #[inline(always)]
+    pub(crate) const fn finish(self) {
+        self.text.at = self.at;
+    }
+
+    /// Lets the text write something that is rare or long.
+    #[inline(always)]
+    pub(crate) fn rest(&mut self, write: impl FnOnce(&mut Text)) {
+        self.text.at = self.at;
+        write(self.text);
+        self.at = self.text.at;
+    }
+
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, bytes: [u8; N], len: usize) {
+        match self.text.buffer.get_mut(self.at..).and_then(|room| room.first_chunk_mut()) {
+            Some(room) => *room = bytes,
+            None => self.rest(|text| text.put_growing(&bytes)),
+        }
+        self.at += len;
+    }
+
+    /// Writes a text as it is; one of constant length is a few stores.
+    #[inline(always)]
+    pub(crate) fn text(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        match self.text.buffer.get_mut(self.at..).and_then(|room| room.get_mut(..bytes.len())) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => self.rest(|text| text.put_growing(bytes)),
+        }
+        self.at += bytes.len();
+    }
+
+    /// Writes a number in decimal.
+    #[inline(always)]
+    pub(crate) fn num(&mut self, n: u64) {
+        if n < 256 {
+            let (digits, len) = DECIMAL[n as usize];
+            self.put(digits, len.into());
+        } else if n < EIGHT_DIGITS {
+            let (digits, len) = digits(n as u32);
+            self.put(digits.to_le_bytes(), len);
+        } else if n / EIGHT_DIGITS < 256 {
+            // Sequence numbers: 32 bits have ten digits.
+            let (digits, len) = DECIMAL[(n / EIGHT_DIGITS) as usize];
+            self.put(digits, len.into());
+            self.put(eight_digits((n % EIGHT_DIGITS) as u32), 8);
+        } else {
+            self.rest(|text| text.long_num(n));
+        }
+    }
+
+    /// Writes a MAC address, padded.
+    #[inline(always)]
+    pub(crate) fn mac(&mut self, mac: Mac) {
+        self.put(colons(mac), 17);
+    }
+
+    /// Writes an IPv4 address.
+    #[inline(always)]
+    pub(crate) fn ipv4(&mut self, address: Ipv4Addr) {
+        let (text, len) = dotted(address);
+        self.put(text, len);
     }
 }
 

@@ -63,7 +63,7 @@ impl Ethernet {
 }
 
 impl Header for Ethernet {
-    #[inline]
+    #[inline(always)]
     fn fields<F: Fields>(&self, _: View<'_>, out: &mut F) {
         out.mac(key!("src"), self.src);
         out.mac(key!("dst"), self.dst);

@@ -146,7 +146,7 @@ impl Ipv4 {
 }
 
 impl Header for Ipv4 {
-    #[inline]
+    #[inline(always)]
     fn fields<F: Fields>(&self, view: View<'_>, out: &mut F) {
         out.ipv4(key!("src"), self.src);
         out.ipv4(key!("dst"), self.dst);

@@ -97,7 +97,7 @@ impl Ipv6 {
 }
 
 impl Header for Ipv6 {
-    #[inline]
+    #[inline(always)]
     fn fields<F: Fields>(&self, _: View<'_>, out: &mut F) {
         out.ipv6(key!("src"), self.src);
         out.ipv6(key!("dst"), self.dst);

@@ -12,7 +12,7 @@ pub struct Payload {
 }
 
 impl Header for Payload {
-    #[inline]
+    #[inline(always)]
     fn fields<F: Fields>(&self, view: View<'_>, out: &mut F) {
         if self.wire_length as usize != view.header.len() {
             out.num(key!("wire_length"), self.wire_length.into());

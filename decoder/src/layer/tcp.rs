@@ -22,7 +22,7 @@ use super::fault::Fault;
 use super::ipv4::{Options, options_fault};
 use super::{Header, View};
 use crate::fields::{Fields, key};
-use crate::text::Text;
+use crate::text::{Cursor, Text};
 use etherparse::{TcpOptionElement, TcpOptionsIterator};
 
 /// A TCP header without its options.
@@ -143,7 +143,7 @@ impl Tcp {
 }
 
 impl Header for Tcp {
-    #[inline]
+    #[inline(always)]
     fn fields<F: Fields>(&self, view: View<'_>, out: &mut F) {
         out.num(key!("src_port"), self.src_port.into());
         out.num(key!("dst_port"), self.dst_port.into());
@@ -164,8 +164,9 @@ impl Header for Tcp {
 
     #[inline]
     fn summary(&self, view: View<'_>, out: &mut Text) {
-        out.byte(b'[');
-        out.bytes(self.flags_text());
+        let mut out = Cursor::new(out);
+        out.text("[");
+        out.rest(|out| out.bytes(self.flags_text()));
         out.text("] seq ");
         out.num(self.seq.into());
         if self.has(Self::ACK) {
@@ -180,6 +181,7 @@ impl Header for Tcp {
         }
         out.text(" len ");
         out.num(view.claimed.into());
+        out.finish();
     }
 
     #[inline]

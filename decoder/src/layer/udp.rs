@@ -53,7 +53,7 @@ impl Udp {
 }
 
 impl Header for Udp {
-    #[inline]
+    #[inline(always)]
     fn fields<F: Fields>(&self, _: View<'_>, out: &mut F) {
         out.num(key!("src_port"), self.src_port.into());
         out.num(key!("dst_port"), self.dst_port.into());

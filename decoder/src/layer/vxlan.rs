@@ -90,7 +90,7 @@ impl Vxlan {
 }
 
 impl Header for Vxlan {
-    #[inline]
+    #[inline(always)]
     fn fields<F: Fields>(&self, _: View<'_>, out: &mut F) {
         if let Some(vni) = self.vni() {
             out.num(key!("vni"), vni.get().into());

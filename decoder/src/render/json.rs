@@ -7,8 +7,9 @@ use super::Style;
 use crate::addr::Mac;
 use crate::checksum::{self, Status};
 use crate::fields::{Fields, Key};
+use crate::layer::{Body, Header, Layer, LayerKind, View};
 use crate::packet::{Gso, Meta, Packet};
-use crate::text::Text;
+use crate::text::{Cursor, Text};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The value of `"schema"`: changed when a key changes its meaning or goes away, not when one is added.
@@ -16,63 +17,61 @@ pub const JSON_SCHEMA: u32 = 1;
 
 /// Writes a packet as one JSON object without a line end. Of the style only `verify` counts.
 pub fn json(packet: &Packet<'_>, meta: &Meta<'_>, style: &Style<'_>, out: &mut Text) {
-    out.text("{\"schema\":");
-    out.num(JSON_SCHEMA.into());
-    out.text(",\"number\":");
-    out.num(meta.number);
+    let mut cursor = Cursor::new(out);
+    cursor.text("{\"schema\":");
+    cursor.num(JSON_SCHEMA.into());
+    cursor.text(",\"number\":");
+    cursor.num(meta.number);
     match meta.timestamp {
         Some(time) => {
-            out.text(",\"timestamp\":\"");
-            out.signed(time.seconds);
-            out.byte(b'.');
-            out.nanoseconds(time.nanoseconds);
-            out.text("\",\"len\":");
+            cursor.text(",\"timestamp\":\"");
+            cursor.rest(|out| {
+                out.signed(time.seconds);
+                out.byte(b'.');
+                out.nanoseconds(time.nanoseconds);
+            });
+            cursor.text("\",\"len\":");
         }
-        None => out.text(",\"timestamp\":null,\"len\":"),
+        None => cursor.text(",\"timestamp\":null,\"len\":"),
     }
-    out.num(packet.wire_len.into());
-    out.text(",\"caplen\":");
-    out.num(packet.bytes.len() as u64);
+    cursor.num(packet.wire_len.into());
+    cursor.text(",\"caplen\":");
+    cursor.num(packet.bytes.len() as u64);
     if let Some(interface) = meta.interface {
-        out.text(",\"interface\":");
-        out.json_string(interface.as_bytes());
+        cursor.text(",\"interface\":");
+        cursor.rest(|out| out.json_string(interface.as_bytes()));
     }
     if let Some(direction) = meta.direction {
-        out.text(",\"direction\":");
-        out.json_string(direction.as_bytes());
+        cursor.text(",\"direction\":");
+        cursor.rest(|out| out.json_string(direction.as_bytes()));
     }
     if !meta.comments.is_empty() {
-        comments(meta, out);
+        cursor.rest(|out| comments(meta, out));
     }
     if meta.again {
-        out.text(",\"again\":true");
+        cursor.text(",\"again\":true");
     }
-    out.text(",\"vni\":[");
-    let mut gap = false;
+    cursor.text(",\"vni\":[");
+    let mut gap = "";
     for vni in packet.vnis() {
-        if gap {
-            out.byte(b',');
-        }
-        gap = true;
-        out.num(vni.get().into());
+        cursor.text(gap);
+        gap = ",";
+        cursor.num(vni.get().into());
     }
-    out.text("],");
+    cursor.text("],");
     if packet.device_vni.is_some() {
-        out.text("\"vni_source\":\"device\",");
+        cursor.text("\"vni_source\":\"device\",");
     }
     if let Some(gso) = packet.gso {
-        self::gso(gso, out);
+        cursor.rest(|out| self::gso(gso, out));
     }
-    out.text("\"layers\":[");
+    cursor.text("\"layers\":[");
+    cursor.finish();
     for (index, layer) in packet.layers.iter().enumerate() {
         if index > 0 {
             out.byte(b',');
         }
-        out.text(layer.kind().json_opening());
-        out.num(layer.offset.into());
-        out.text(",\"length\":");
-        out.num(layer.length.into());
-        layer.body.fields(packet.view(layer), &mut JsonFields { out, first: false });
+        self::layer(packet, layer, out);
         if style.verify {
             checksum_status(packet, index, out);
         }
@@ -81,6 +80,41 @@ pub fn json(packet: &Packet<'_>, meta: &Meta<'_>, style: &Style<'_>, out: &mut T
     out.byte(b']');
     stop(packet, out);
     out.byte(b'}');
+}
+
+/// Writes a layer without its closing brace. The headers that nearly every packet has are inlined here, each with a cursor of its own:
+/// one cursor for all would have to live in memory for those that are not.
+fn layer(packet: &Packet<'_>, layer: &Layer, out: &mut Text) {
+    let view = packet.view(layer);
+    match &layer.body {
+        Body::Ethernet(header) => hot(LayerKind::Ethernet, header, layer, view, out),
+        Body::Ipv4(header) => hot(LayerKind::Ipv4, header, layer, view, out),
+        Body::Ipv6(header) => hot(LayerKind::Ipv6, header, layer, view, out),
+        Body::Udp(header) => hot(LayerKind::Udp, header, layer, view, out),
+        Body::Tcp(header) => hot(LayerKind::Tcp, header, layer, view, out),
+        Body::Vxlan(header) => hot(LayerKind::Vxlan, header, layer, view, out),
+        Body::Payload(header) => hot(LayerKind::Payload, header, layer, view, out),
+        body => {
+            out.text(body.kind().json_opening());
+            out.num(layer.offset.into());
+            out.text(",\"length\":");
+            out.num(layer.length.into());
+            let mut fields = JsonFields { out: Cursor::new(out), first: false };
+            body.fields(view, &mut fields);
+            fields.out.finish();
+        }
+    }
+}
+
+#[inline(always)]
+fn hot(kind: LayerKind, header: &impl Header, layer: &Layer, view: View<'_>, out: &mut Text) {
+    let mut fields = JsonFields { out: Cursor::new(out), first: false };
+    fields.out.text(kind.json_opening());
+    fields.out.num(layer.offset.into());
+    fields.out.text(",\"length\":");
+    fields.out.num(layer.length.into());
+    header.fields(view, &mut fields);
+    fields.out.finish();
 }
 
 #[cold]
@@ -143,7 +177,7 @@ fn stop(packet: &Packet<'_>, out: &mut Text) {
 }
 
 struct JsonFields<'t> {
-    out: &'t mut Text,
+    out: Cursor<'t>,
     /// Whether the next field is the first of its object and has no comma in front.
     first: bool,
 }
@@ -174,6 +208,16 @@ impl Fields for JsonFields<'_> {
     }
 
     #[inline(always)]
+    fn named(&mut self, key: Key, value: u64, _: Option<&'static str>) {
+        self.num(key, value);
+    }
+
+    #[inline(always)]
+    fn hex_named(&mut self, key: Key, value: u64, _: usize, _: Option<&'static str>) {
+        self.num(key, value);
+    }
+
+    #[inline(always)]
     fn flag(&mut self, key: Key, value: bool) {
         self.key(key);
         self.out.text(if value { "true" } else { "false" });
@@ -182,59 +226,59 @@ impl Fields for JsonFields<'_> {
     #[inline(always)]
     fn mac(&mut self, key: Key, value: Mac) {
         self.key(key);
-        self.out.byte(b'"');
+        self.out.text("\"");
         self.out.mac(value);
-        self.out.byte(b'"');
+        self.out.text("\"");
     }
 
     #[inline(always)]
     fn ipv4(&mut self, key: Key, value: Ipv4Addr) {
         self.key(key);
-        self.out.byte(b'"');
+        self.out.text("\"");
         self.out.ipv4(value);
-        self.out.byte(b'"');
+        self.out.text("\"");
     }
 
+    #[inline(always)]
     fn ipv6(&mut self, key: Key, value: Ipv6Addr) {
         self.key(key);
-        self.out.byte(b'"');
-        self.out.ipv6(value);
-        self.out.byte(b'"');
+        self.out.text("\"");
+        self.out.rest(|out| out.ipv6(value));
+        self.out.text("\"");
     }
 
+    #[inline(always)]
     fn text(&mut self, key: Key, value: &[u8]) {
         self.key(key);
-        self.out.json_string(value);
+        self.out.rest(|out| out.json_string(value));
     }
 
+    #[inline(always)]
     fn bytes(&mut self, key: Key, value: &[u8]) {
         self.key(key);
-        self.out.byte(b'"');
-        self.out.hex_bytes(value);
-        self.out.byte(b'"');
+        self.out.text("\"");
+        self.out.rest(|out| out.hex_bytes(value));
+        self.out.text("\"");
     }
 
     fn open_list(&mut self, key: Key) {
         self.key(key);
-        self.out.byte(b'[');
+        self.out.text("[");
         self.first = true;
     }
 
     fn open_item(&mut self) {
-        if !self.first {
-            self.out.byte(b',');
-        }
-        self.out.byte(b'{');
+        self.out.text(if self.first { "{" } else { ",{" });
         self.first = true;
     }
 
     fn close_item(&mut self) {
-        self.out.byte(b'}');
+        self.out.text("}");
         self.first = false;
     }
 
     fn close_list(&mut self) {
-        self.out.byte(b']');
+        self.out.text("]");
         self.first = false;
     }
 }
