@@ -40,13 +40,15 @@ pub(crate) struct Clock {
     span: Option<i64>,
     offset: i64,
     reference: Option<Timestamp>,
+    /// The second that was printed last, and its text: thousands of packets share one.
+    second: Option<(i64, [u8; 9])>,
 }
 
 impl Clock {
     /// A clock of the host's zone, or of UTC; with nine digits behind the second instead of six.
     pub(crate) fn new(format: TimeFormat, utc: bool, nanoseconds: bool) -> Self {
         let zone = if utc { TimeZone::UTC } else { TimeZone::system() };
-        Self { format, nanoseconds, zone, span: None, offset: 0, reference: None }
+        Self { format, nanoseconds, zone, span: None, offset: 0, reference: None, second: None }
     }
 
     /// Writes a time with a space behind it, or nothing where none is wanted.
@@ -105,20 +107,30 @@ impl Clock {
     }
 
     #[inline]
-    fn time_of_day(&self, local: i64, nanoseconds: u32, out: &mut Text) {
-        // Below 86,400, which fits any integer.
-        let second = local.rem_euclid(SECONDS_PER_DAY) as u32;
-        out.pair(second / 3600);
-        out.byte(b':');
-        out.pair(second / 60 % 60);
-        out.byte(b':');
-        out.pair(second % 60);
-        self.fraction(nanoseconds, out);
+    fn time_of_day(&mut self, local: i64, nanoseconds: u32, out: &mut Text) {
+        let text = match self.second {
+            Some((second, text)) if second == local => text,
+            _ => {
+                // Below 86,400, which fits any integer.
+                let second = local.rem_euclid(SECONDS_PER_DAY) as u32;
+                let [h, m, s] = [second / 3600, second / 60 % 60, second % 60].map(|n| [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
+                let text = [h[0], h[1], b':', m[0], m[1], b':', s[0], s[1], b'.'];
+                self.second = Some((local, text));
+                text
+            }
+        };
+        out.bytes(&text);
+        self.digits(nanoseconds, out);
     }
 
     #[inline]
     fn fraction(&self, nanoseconds: u32, out: &mut Text) {
         out.byte(b'.');
+        self.digits(nanoseconds, out);
+    }
+
+    #[inline]
+    fn digits(&self, nanoseconds: u32, out: &mut Text) {
         if self.nanoseconds {
             out.nanoseconds(nanoseconds);
         } else {

@@ -9,13 +9,17 @@
 use crate::job::{Fault, Sink, Work};
 use crate::output::Output;
 use crate::rights::{Need, missing_capability};
-use overlay_captures::live::{Counts, Live, LiveError, Woken};
+use overlay_captures::live::{BLOCK_MILLISECONDS, Counts, Live, LiveError, Woken};
 use overlay_captures::{Chunk, Interface};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How long packets are still taken after the end was asked for. The kernel hands over a block that is not full when its timer has
+/// run twice, so that a packet of just now takes up to two times its period; the rest is for timers that are late.
+const LAST_CALL: Duration = Duration::from_millis(4 * BLOCK_MILLISECONDS.unsigned_abs() as u64);
 
 /// Signals as something to wait for.
 pub(crate) struct Signals {
@@ -69,9 +73,10 @@ fn capture(
     sink: &mut Sink,
     output: &mut Output,
     signals: &mut Signals,
-    deadline: Option<Instant>,
+    mut deadline: Option<Instant>,
 ) -> Result<(), Fault> {
     let mut chunk = Chunk::new();
+    let mut is_last_call = false;
     loop {
         live.fill(&mut chunk);
         work.chunk(&chunk, sink, output, &mut || live.counts())?;
@@ -82,15 +87,27 @@ fn capture(
         if live.is_over() {
             return Err(Fault::Live(format!("no interface is left to capture on ({})", work.matched())));
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if work.is_done() || left.is_some_and(|left| left.is_zero()) {
+        let now = Instant::now();
+        let is_due = deadline.is_some_and(|deadline| deadline <= now);
+        if work.is_done() || (is_last_call && is_due) {
             return Ok(());
         }
+        if is_due {
+            is_last_call = true;
+            deadline = Some(now + LAST_CALL);
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
         // Packets may be waiting, but a signal must be heard on the busiest interface, too.
         let timeout = if chunk.is_empty() { left } else { Some(Duration::ZERO) };
         let wakes = [signals.stop.as_fd(), signals.counts.as_fd()];
         match live.wait(&wakes, timeout).map_err(|error| Fault::Live(format!("waiting for packets: {error}")))? {
-            Woken::Wake(0) => return Ok(()),
+            // Whoever asks twice does not want to wait.
+            Woken::Wake(0) if is_last_call => return Ok(()),
+            Woken::Wake(0) => {
+                let _ = signals.stop.read(&mut [0; 64]);
+                is_last_call = true;
+                deadline = Some(Instant::now() + LAST_CALL);
+            }
             Woken::Wake(_) => {
                 // One byte for each signal; several become one answer.
                 let _ = signals.counts.read(&mut [0; 64]);

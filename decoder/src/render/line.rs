@@ -9,7 +9,7 @@
 //! its name does not, and are left to the other renderings. What is odd follows in brackets.
 
 use super::{Signal, Style};
-use crate::layer::{Body, FIRST_ETHERTYPE, Layer, LayerKind, number::ip};
+use crate::layer::{Body, FIRST_ETHERTYPE, Header, Layer, LayerKind, number::ip};
 use crate::packet::Packet;
 use crate::text::{Cursor, Text};
 use std::net::IpAddr;
@@ -142,10 +142,15 @@ fn segment(packet: &Packet<'_>, layers: &[Layer], shape: Shape, style: &Style<'_
                 undecoded_protocol(header.next_header, layer.claimed, after, out);
             }
             // The most frequent one: no look-up of its name, and its summary is never empty.
-            Body::Tcp(_) => {
+            Body::Tcp(header) => {
                 space(start, out);
                 out.text("tcp ");
-                summary(packet, layer, out);
+                header.summary(packet.view(layer), out);
+            }
+            Body::Vxlan(header) if !style.color => {
+                space(start, out);
+                out.text("vxlan ");
+                header.summary(packet.view(layer), out);
             }
             // What UDP carries says more than that it does.
             Body::Udp(_) if after.is_some_and(|next| next.kind() != LayerKind::Payload) => {}
@@ -203,29 +208,40 @@ fn summary(packet: &Packet<'_>, layer: &Layer, out: &mut Text) {
 /// Names a type that the walk does not decode.
 #[inline]
 fn undecoded_ethertype(number: u16, after: Option<&Layer>, out: &mut Text) {
-    if number >= FIRST_ETHERTYPE && after.is_none_or(|next| next.kind() == LayerKind::Payload) {
-        out.byte(b' ');
-        crate::layer::ethertype_name(number, out);
+    if after.is_none_or(|next| next.kind() == LayerKind::Payload) && number >= FIRST_ETHERTYPE {
+        ethertype(number, out);
     }
+}
+
+#[cold]
+fn ethertype(number: u16, out: &mut Text) {
+    out.byte(b' ');
+    crate::layer::ethertype_name(number, out);
 }
 
 /// Names a protocol that the walk does not decode.
 #[inline]
 fn undecoded_protocol(number: u8, claimed: u32, after: Option<&Layer>, out: &mut Text) {
     if after.is_none_or(|next| next.kind() == LayerKind::Payload) {
-        out.byte(b' ');
-        match ip::name(number) {
-            Some(name) => out.text(name),
-            None => {
-                out.text("protocol ");
-                out.num(number.into());
-            }
-        }
-        out.text(" len ");
-        out.num(claimed.into());
+        protocol(number, claimed, out);
     }
 }
 
+#[cold]
+fn protocol(number: u8, claimed: u32, out: &mut Text) {
+    out.byte(b' ');
+    match ip::name(number) {
+        Some(name) => out.text(name),
+        None => {
+            out.text("protocol ");
+            out.num(number.into());
+        }
+    }
+    out.text(" len ");
+    out.num(claimed.into());
+}
+
+#[cold]
 fn fragment(id: u32, offset: u16, more: bool, out: &mut Text) {
     out.text(" fragment id ");
     out.num(id.into());
