@@ -220,13 +220,14 @@ impl Live {
     /// Sets the kernel half of a filter: `text` gives it for a link type, `None` for everything.
     ///
     /// A frame whose VLAN tag the network card took off looks untagged to the kernel's filter, while the decoder sees the tag put
-    /// back: on Ethernet, every tagged frame is let through.
+    /// back: on Ethernet, every tagged frame is let through, unless `exact`. What passes a tunnel device is in its network without a
+    /// tunnel header that the kernel's filter could look for: with `by_decoding`, a tunnel device gets no filter.
     ///
     /// # Errors
     ///
     /// When libpcap refuses the expression.
-    pub fn set_filter(&mut self, exact: bool, text: impl Fn(LinkType) -> Option<String>) -> Result<(), LiveError> {
-        for tap in &mut self.taps {
+    pub fn set_filter(&mut self, exact: bool, by_decoding: bool, text: impl Fn(LinkType) -> Option<String>) -> Result<(), LiveError> {
+        for tap in self.taps.iter_mut().filter(|tap| !(by_decoding && tap.interface.vni.is_some())) {
             let Some(text) = text(tap.interface.link) else { continue };
             let tolerant = format!("({text}) or vlan");
             let is_ethernet = tap.interface.link == LinkType::ETHERNET;

@@ -238,9 +238,12 @@ fn capture(flags: &Flags, mut basis: Basis) -> Result<(), Ended> {
 /// Gives the kernel its half of the filter, and this process the other.
 fn kernel_filter(basis: &Basis, live: &mut Live) -> Result<Sieve, Refusal> {
     let Some(filter) = &basis.filter else { return Ok(basis.sieve()) };
-    // Only the kernel knows what pcap-filter(7) can ask of a live packet beside its bytes, such as its direction.
-    let alone = !filter.needs_decode() && live.interfaces().all(|interface| filter.prefilter(&basis.config, interface.link).is_some());
-    live.set_filter(alone, |link| filter.prefilter(&basis.config, link)).map_err(Refusal::data)?;
+    // Only the kernel knows the direction of a live packet. In everything else the process decides again: the kernel's half sees a
+    // packet whose VLAN tag the network card took off as untagged, and a capture must show what reading it from a file would show.
+    let directed = filter.to_string().split(|char: char| !char.is_alphanumeric()).any(|word| matches!(word, "inbound" | "outbound"));
+    let alone =
+        directed && !filter.needs_decode() && live.interfaces().all(|interface| filter.prefilter(&basis.config, interface.link).is_some());
+    live.set_filter(alone, filter.needs_decode(), |link| filter.prefilter(&basis.config, link)).map_err(Refusal::data)?;
     Ok(if alone { Sieve::new(Walker::new(basis.config.clone()), None, true) } else { basis.sieve() })
 }
 

@@ -1,8 +1,10 @@
 //! What does it look like? A session with the built programs on the captures of this repository.
 
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-use crate::run::{Outcome, Workspace, checked, step};
+use crate::run::{Outcome, Workspace, cannot_start, checked, line_of, output_of, step, succeeded, succeeds};
 use crate::{Task, install};
 
 const CORPUS: &str = "captures/corpus";
@@ -50,7 +52,58 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
             failed.push(message);
         }
     }
+    if let Err(message) = live(workspace, &snoop) {
+        failed.push(message);
+    }
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+}
+
+/// Captures live in a lab of two hosts with a kernel VXLAN between them. Namespaces need root; without it, the demo says so.
+fn live(workspace: &Workspace, snoop: &Path) -> Outcome {
+    println!("\n# And live? Two hosts in network namespaces, and the kernel's VXLAN between them, on a port of its own.");
+    if output_of(Command::new("id").arg("-u"))?.trim() != "0" {
+        println!("(a lab needs root: run the demo as root to see it)");
+        return Ok(());
+    }
+    checked(&mut workspace.cargo(&["build", "--release", "--package", "overlay-lab", "--bin", "overlay-lab"]))?;
+    let lab = workspace.target.join("release/overlay-lab");
+    let name = format!("demo{}", std::process::id());
+    let removed = Removed { lab: &lab, name: &name };
+    checked(workspace.command(&lab).args(["up", "--vni", "77", "--port", "12345", &name]))?;
+    let host = format!("ovlab-up-{name}-h1");
+    let mut capture = workspace.command(snoop);
+    capture.args(["-n", "--netns", &host, "--duration", "3", "vni 77 and inner(icmp)"]);
+    println!("$ {}", line_of(&capture));
+    let mut capture_process = capture.spawn().map_err(|error| cannot_start(&capture, &error))?;
+    // Pings until the capture ends, so that nothing depends on how fast either starts.
+    let pinged = loop {
+        let mut ping = workspace.command(&lab);
+        ping.args(["exec", &name, "h1v77t1", "ping", "-c", "1", "-W", "1", "10.0.0.2"]);
+        let answered = succeeds(&mut ping);
+        match capture_process.try_wait() {
+            Ok(None) => std::thread::sleep(Duration::from_millis(300)),
+            Ok(Some(status)) => {
+                break succeeded(&capture, status).and(if answered { Ok(()) } else { Err(format!("`{}` failed", line_of(&ping))) });
+            }
+            Err(error) => break Err(format!("`{}` cannot be waited for: {error}", line_of(&capture))),
+        }
+    };
+    drop(removed);
+    pinged
+}
+
+/// A lab that is taken down whatever happens.
+struct Removed<'a> {
+    lab: &'a Path,
+    name: &'a str,
+}
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        if !succeeds(Command::new(self.lab).args(["down", self.name])) {
+            println!("(the lab {} could not be removed; `overlay-lab clean` does)", self.name);
+        }
+    }
 }
 
 #[cfg(test)]

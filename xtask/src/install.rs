@@ -38,8 +38,8 @@ const NEEDS: &[Need] = &[
     Need { package: "gzip", presence: Presence::Program("gzip"), tasks: &[Task::Test, Task::Dist] },
     Need { package: "zstd", presence: Presence::Program("zstd"), tasks: &[Task::Test] },
     // Labs: namespaces with links as on a wire, pings, dropped packets; and a program started as somebody without rights.
-    Need { package: "iproute2", presence: Presence::Program("ip"), tasks: &[Task::Test] },
-    Need { package: "iputils-ping", presence: Presence::Program("ping"), tasks: &[Task::Test] },
+    Need { package: "iproute2", presence: Presence::Program("ip"), tasks: &[Task::Demo, Task::Test] },
+    Need { package: "iputils-ping", presence: Presence::Program("ping"), tasks: &[Task::Demo, Task::Test] },
     Need { package: "nftables", presence: Presence::Program("nft"), tasks: &[Task::Test] },
     Need { package: "ethtool", presence: Presence::Program("ethtool"), tasks: &[Task::Test] },
     Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Test] },
