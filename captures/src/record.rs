@@ -115,7 +115,15 @@ impl<'a> Record<'a> {
         let outgoing = match self.link {
             LinkType::LINUX_SLL => *self.bytes.get(1)? == OUTGOING,
             LinkType::LINUX_SLL2 => *self.bytes.get(10)? == OUTGOING,
-            LinkType::ETHERNET => self.bytes.get(6..12)? == self.interface?.mac?.0,
+            LinkType::ETHERNET => {
+                let own = self.interface?.mac?.0;
+                let (dst, src) = self.bytes.get(..12)?.split_at(6);
+                // A device that bridges passes frames of others both ways; of those nothing can be told.
+                if src != own && dst != own && dst[0] & 1 == 0 {
+                    return None;
+                }
+                src == own
+            }
             _ => return None,
         };
         Some(if outgoing { Direction::Outbound } else { Direction::Inbound })

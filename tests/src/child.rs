@@ -206,6 +206,31 @@ impl Running {
         }
     }
 
+    /// Waits until `enough` holds of what it has said on standard error until now; gives that.
+    ///
+    /// # Panics
+    ///
+    /// When it ends, or the time does, before that.
+    pub fn wait_for_message(&mut self, what: &str, enough: impl Fn(&str) -> bool) -> String {
+        loop {
+            let said = String::from_utf8_lossy(&self.stderr).into_owned();
+            if enough(&said) {
+                return said;
+            }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            match self.arrived.recv_timeout(left) {
+                Ok(piece) => self.take(piece),
+                Err(_) => panic!("{}: waited for {what}, got {said:?} and {:?}", self.program, String::from_utf8_lossy(&self.stdout)),
+            }
+        }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, such as `INT`.
     ///
     /// # Panics
