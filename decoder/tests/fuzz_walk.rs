@@ -197,8 +197,14 @@ fn check_text(packet: &Packet<'_>, style: &Style<'_>, controls: &[u8]) {
 
 fn check_json(packet: &Packet<'_>) {
     let comments = [Cow::Borrowed("a \"comment\"\n\u{7f}")];
-    let meta =
-        Meta { number: 7, timestamp: Some(Timestamp::new(-1, 5)), interface: Some("e\\th"), direction: Some("in"), comments: &comments, again: true };
+    let meta = Meta {
+        number: 7,
+        timestamp: Some(Timestamp::new(-1, 5)),
+        interface: Some("e\\th"),
+        direction: Some("in"),
+        comments: &comments,
+        again: true,
+    };
     for (meta, verify) in [(&meta, true), (&Meta::default(), false)] {
         let mut out = Text::new();
         render::json(packet, meta, &Style { verify, ..Style::default() }, &mut out);
