@@ -17,6 +17,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long nothing is asked of libpcap at most. An interface that goes down wakes the wait once; whether it is gone for good, libpcap
+/// finds out only when it is asked again, and nothing wakes anybody for that.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long packets are still taken after the end was asked for. The kernel hands over a block that is not full when its timer has
 /// run twice, so that a packet of just now takes up to two times its period; the rest is for timers that are late.
 const LAST_CALL: Duration = Duration::from_millis(4 * BLOCK_MILLISECONDS.unsigned_abs() as u64);
@@ -98,9 +102,9 @@ fn capture(
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
         // Packets may be waiting, but a signal must be heard on the busiest interface, too.
-        let timeout = if chunk.is_empty() { left } else { Some(Duration::ZERO) };
+        let timeout = if chunk.is_empty() { left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN) } else { Duration::ZERO };
         let wakes = [signals.stop.as_fd(), signals.counts.as_fd()];
-        match live.wait(&wakes, timeout).map_err(|error| Fault::Live(format!("waiting for packets: {error}")))? {
+        match live.wait(&wakes, Some(timeout)).map_err(|error| Fault::Live(format!("waiting for packets: {error}")))? {
             // Whoever asks twice does not want to wait.
             Woken::Wake(0) if is_last_call => return Ok(()),
             Woken::Wake(0) => {
