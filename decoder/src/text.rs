@@ -51,15 +51,31 @@ const HEX: [[u8; 2]; 256] = {
 /// The first number with nine digits.
 const EIGHT_DIGITS: u64 = 100_000_000;
 
+/// ASCII zeros in every byte.
+const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+
 /// The decimal digits of a number below [`EIGHT_DIGITS`], left-aligned, and how many there are. Both fit registers.
 ///
 /// Leading zeros are shifted out of the eight bytes instead of being branched around.
 #[inline]
 const fn digits(n: u32) -> (u64, usize) {
-    let digits = u64::from_le_bytes(eight_digits(n));
+    let values = digit_values(n);
     // The last digit stays, be it zero.
-    let zeros = ((digits ^ u64::from_le_bytes([b'0'; 8])) | 1 << 56).trailing_zeros() / 8;
-    (digits >> (8 * zeros), 8 - zeros as usize)
+    let zero_bits = (values | 1 << 56).trailing_zeros() & !7;
+    ((values | ZEROS) >> zero_bits, 8 - zero_bits as usize / 8)
+}
+
+/// The eight digits of a number below [`EIGHT_DIGITS`] as values of 0 to 9, the first in the lowest byte.
+///
+/// Divides by 10,000, by 100 and by 10, each time all parts at once: they stand in lanes of one word that are wide enough for the
+/// products. 10,486 / 2^20 is a hundredth for every number below 10,000, 103 / 2^10 a tenth for every one below 100.
+#[inline]
+const fn digit_values(n: u32) -> u64 {
+    let four = (n / 10_000) as u64 | ((n % 10_000) as u64) << 32;
+    let hundreds = (four * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let two = hundreds | (four - 100 * hundreds) << 16;
+    let tens = (two * 103 >> 10) & 0x000f_000f_000f_000f;
+    tens | (two - 10 * tens) << 8
 }
 
 /// The text of an IPv4 address, left-aligned, and its length.
@@ -86,10 +102,7 @@ fn colons(mac: Mac) -> [u8; 17] {
 /// A number below [`EIGHT_DIGITS`] with leading zeros.
 #[inline]
 const fn eight_digits(n: u32) -> [u8; 8] {
-    let (high, low) = (n / 10_000 % 10_000, n % 10_000);
-    let ([a, b], [c, d]) = (PAIR[(high / 100) as usize], PAIR[(high % 100) as usize]);
-    let ([e, f], [g, h]) = (PAIR[(low / 100) as usize], PAIR[(low % 100) as usize]);
-    [a, b, c, d, e, f, g, h]
+    (digit_values(n) | ZEROS).to_le_bytes()
 }
 
 /// A growing buffer of bytes with writers for what packets are made of.
@@ -497,6 +510,17 @@ mod tests {
         assert_eq!(written(|t| t.padded(7, 3)), "007");
         assert_eq!(written(|t| t.nanoseconds(123_456_789)), "123456789");
         assert_eq!(written(|t| t.micros(42)), "000042");
+    }
+
+    #[test]
+    fn every_part_of_eight_digits_is_divided_right() {
+        for part in 0..10_000 {
+            for n in [part, part * 10_000, part * 10_001] {
+                let (digits, len) = digits(n);
+                assert_eq!(digits.to_le_bytes()[..len], *n.to_string().as_bytes());
+                assert_eq!(eight_digits(n), *format!("{n:08}").as_bytes());
+            }
+        }
     }
 
     #[test]
