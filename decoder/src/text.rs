@@ -72,9 +72,9 @@ const fn digits(n: u32) -> (u64, usize) {
 #[inline]
 const fn digit_values(n: u32) -> u64 {
     let four = (n / 10_000) as u64 | ((n % 10_000) as u64) << 32;
-    let hundreds = (four * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let hundreds = ((four * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let two = hundreds | (four - 100 * hundreds) << 16;
-    let tens = (two * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((two * 103) >> 10) & 0x000f_000f_000f_000f;
     tens | (two - 10 * tens) << 8
 }
 
