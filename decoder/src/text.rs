@@ -357,8 +357,17 @@ impl Text {
     pub fn json_string(&mut self, bytes: &[u8]) {
         self.byte(b'"');
         for chunk in bytes.utf8_chunks() {
-            for &byte in chunk.valid().as_bytes() {
+            let mut bytes = chunk.valid().as_bytes().iter().copied().peekable();
+            while let Some(byte) = bytes.next() {
                 match byte {
+                    // U+0080 to U+009F, which steer terminals as ESC does.
+                    0xc2 => match bytes.next_if(|next| matches!(next, 0x80..=0x9f)) {
+                        Some(control) => {
+                            self.text("\\u00");
+                            self.bytes(&HEX[usize::from(control)]);
+                        }
+                        None => self.byte(byte),
+                    },
                     b'"' => self.text("\\\""),
                     b'\\' => self.text("\\\\"),
                     b'\n' => self.text("\\n"),
@@ -521,6 +530,12 @@ mod tests {
                 assert_eq!(eight_digits(n), *format!("{n:08}").as_bytes());
             }
         }
+    }
+
+    #[test]
+    fn control_characters_of_two_bytes_are_escaped_in_json() {
+        assert_eq!(written(|t| t.json_string("a\u{9b}31m\u{a0}\u{7f}é".as_bytes())), "\"a\\u009b31m\u{a0}\\u007fé\"");
+        assert_eq!(written(|t| t.json_string(b"\xc2")), "\"\u{fffd}\"");
     }
 
     #[test]
