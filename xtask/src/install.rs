@@ -40,6 +40,8 @@ const NEEDS: &[Need] = &[
     // Labs: namespaces with links as on a wire, pings, dropped packets; and a program started as somebody without rights.
     Need { package: "iproute2", presence: Presence::Program("ip"), tasks: &[Task::Demo, Task::Test] },
     Need { package: "iputils-ping", presence: Presence::Program("ping"), tasks: &[Task::Demo, Task::Test] },
+    // A session of the README pipes JSON into it.
+    Need { package: "python3", presence: Presence::Program("python3"), tasks: &[Task::Test] },
     Need { package: "nftables", presence: Presence::Program("nft"), tasks: &[Task::Test] },
     Need { package: "ethtool", presence: Presence::Program("ethtool"), tasks: &[Task::Test] },
     Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Test] },
