@@ -162,6 +162,68 @@ impl FromStr for Ul3 {
     }
 }
 
+/// Addresses as text, in their one spelling, in JSON and everything else that serde writes.
+#[cfg(feature = "serde")]
+mod with_serde {
+    use super::{Mac, Ul3, Vni};
+    use serde::de::{Deserialize, Deserializer, Error, Visitor};
+    use serde::ser::{Serialize, Serializer};
+    use std::fmt;
+    use std::marker::PhantomData;
+    use std::str::FromStr;
+
+    struct Text<T>(PhantomData<T>, &'static str);
+
+    impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Text<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.1)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+
+    impl Serialize for Mac {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(self)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Mac {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_str(Text(PhantomData, "a MAC address"))
+        }
+    }
+
+    impl Serialize for Ul3 {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(self)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Ul3 {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_str(Text(PhantomData, "an underlay address"))
+        }
+    }
+
+    impl Serialize for Vni {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_u32(self.get())
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Vni {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let id = u32::deserialize(deserializer)?;
+            Self::new(id).ok_or_else(|| D::Error::custom(format_args!("vni {id}: larger than 24 bits (max {})", Self::MAX)))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,15 +12,35 @@ pub struct Key {
     pub name: &'static str,
     /// `,"name":`
     pub json: &'static str,
+    /// `,"name":"`
+    pub quoted: &'static str,
 }
 
 /// A [`Key`] from a literal.
 macro_rules! key {
     ($name:literal) => {
-        const { $crate::fields::Key { name: $name, json: concat!(",\"", $name, "\":") } }
+        const { $crate::fields::Key { name: $name, json: concat!(",\"", $name, "\":"), quoted: concat!(",\"", $name, "\":\"") } }
     };
 }
 pub(crate) use key;
+
+/// Up to eight letters, or other ASCII that JSON does not escape, out of a table: a copy of constant size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Letters {
+    /// The letters, and after them anything.
+    pub(crate) text: [u8; 8],
+    /// How many there are.
+    pub(crate) len: u8,
+}
+
+impl Letters {
+    /// The letters.
+    #[must_use]
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.get(..self.len.into()).unwrap_or(&self.text)
+    }
+}
 
 /// Takes the fields of one header, in order.
 pub trait Fields {
@@ -48,6 +68,10 @@ pub trait Fields {
     fn ipv6(&mut self, key: Key, value: Ipv6Addr);
     /// Text of ours or of the packet; the visitor escapes it.
     fn text(&mut self, key: Key, value: &[u8]);
+    /// A short text of ours, which needs no escaping.
+    fn letters(&mut self, key: Key, letters: Letters) {
+        self.text(key, letters.as_bytes());
+    }
     /// Bytes without further meaning, as hexadecimal digits.
     fn bytes(&mut self, key: Key, value: &[u8]);
     /// Opens an array of objects.

@@ -39,7 +39,10 @@ pub mod layer;
 mod link;
 pub mod names;
 pub mod packet;
+mod pen;
 pub mod render;
+#[cfg(test)]
+mod sample;
 mod stop;
 pub mod text;
 mod walk;

@@ -40,7 +40,7 @@ pub(crate) struct Clock {
     span: Option<i64>,
     offset: i64,
     reference: Option<Timestamp>,
-    /// The second that was printed last, and its text: thousands of packets share one.
+    /// The second of UTC whose time of day was printed last, and the text: thousands of packets share one.
     second: Option<(i64, [u8; 9])>,
 }
 
@@ -52,7 +52,16 @@ impl Clock {
     }
 
     /// Writes a time with a space behind it, or nothing where none is wanted.
+    #[inline(always)]
     pub(crate) fn write(&mut self, time: Option<Timestamp>, out: &mut Text) {
+        // Nearly always; the digits of microseconds are all that is new.
+        if let (TimeFormat::TimeOfDay, false, Some(time), Some((second, text))) = (self.format, self.nanoseconds, time, &self.second)
+            && *second == time.seconds
+        {
+            out.bytes(text);
+            out.micros(time.nanoseconds / 1000);
+            return out.byte(b' ');
+        }
         self.write_as(self.format, time, out);
     }
 
@@ -71,14 +80,13 @@ impl Clock {
         match format {
             TimeFormat::None => return,
             TimeFormat::TimeOfDay => {
-                let local = self.local(time.seconds);
-                self.time_of_day(local, time.nanoseconds, out);
+                self.time_of_day(time, out);
             }
             TimeFormat::Date => {
                 let local = self.local(time.seconds);
                 date(local.div_euclid(SECONDS_PER_DAY), out);
                 out.byte(b' ');
-                self.time_of_day(local, time.nanoseconds, out);
+                self.time_of_day(time, out);
             }
             TimeFormat::Epoch => {
                 out.signed(time.seconds);
@@ -107,20 +115,24 @@ impl Clock {
     }
 
     #[inline]
-    fn time_of_day(&mut self, local: i64, nanoseconds: u32, out: &mut Text) {
+    fn time_of_day(&mut self, time: Timestamp, out: &mut Text) {
         let text = match self.second {
-            Some((second, text)) if second == local => text,
-            _ => {
-                // Below 86,400, which fits any integer.
-                let second = local.rem_euclid(SECONDS_PER_DAY) as u32;
-                let [h, m, s] = [second / 3600, second / 60 % 60, second % 60].map(|n| [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
-                let text = [h[0], h[1], b':', m[0], m[1], b':', s[0], s[1], b'.'];
-                self.second = Some((local, text));
-                text
-            }
+            Some((second, text)) if second == time.seconds => text,
+            _ => self.second_of_day(time.seconds),
         };
         out.bytes(&text);
-        self.digits(nanoseconds, out);
+        self.digits(time.nanoseconds, out);
+    }
+
+    /// The text of a second of UTC as a time of day, with the point behind it.
+    #[cold]
+    fn second_of_day(&mut self, seconds: i64) -> [u8; 9] {
+        // Below 86,400, which fits any integer.
+        let second = self.local(seconds).rem_euclid(SECONDS_PER_DAY) as u32;
+        let [h, m, s] = [second / 3600, second / 60 % 60, second % 60].map(|n| [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
+        let text = [h[0], h[1], b':', m[0], m[1], b':', s[0], s[1], b'.'];
+        self.second = Some((seconds, text));
+        text
     }
 
     #[inline]

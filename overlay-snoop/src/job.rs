@@ -2,7 +2,7 @@
 
 use crate::output::{Ordered, Output};
 use crate::recording::{Recording, RecordingError};
-use crate::show::{Show, Sieve};
+use crate::show::{Show, Sieve, decode};
 use crate::sightings::Sightings;
 use crate::stats::Stats;
 use overlay_captures::filter::FilterError;
@@ -150,11 +150,18 @@ impl Work {
     /// Does a chunk.
     pub(crate) fn chunk(&mut self, chunk: &Chunk, sink: &mut Sink, output: &mut Output, counts: CountsOf<'_>) -> Result<(), Fault> {
         let Self { sieve, text, limits, left, matched, sightings, once } = self;
+        let Sieve { walker, mesh } = sieve;
         for record in chunk.records() {
             if *left == 0 {
                 break;
             }
-            let Some(packet) = sieve.pass(&record).map_err(Fault::Filter)? else { continue };
+            if !mesh.passes_bytes(&record).map_err(Fault::Filter)? {
+                continue;
+            }
+            let packet = decode(walker, &record);
+            if !mesh.passes(&packet).map_err(Fault::Filter)? {
+                continue;
+            }
             let again = sightings.as_mut().is_some_and(|sightings| sightings.again(&packet, record.timestamp));
             if again && *once {
                 continue;
@@ -219,14 +226,17 @@ pub(crate) fn run_parallel(reader: Reader, workers: Vec<(Sieve, Show)>, output: 
                 }
                 source.tickets - 1
             };
-            let fault = chunk.records().find_map(|record| match sieve.pass(&record) {
-                Ok(Some(packet)) => {
-                    show.packet(&record, &packet, false, &mut text);
-                    None
+            let Sieve { walker, mesh } = &mut sieve;
+            let done = chunk.records().try_for_each(|record| {
+                if mesh.passes_bytes(&record)? {
+                    let packet = decode(walker, &record);
+                    if mesh.passes(&packet)? {
+                        show.packet(&record, &packet, false, &mut text);
+                    }
                 }
-                Ok(None) => None,
-                Err(error) => Some(Fault::Filter(error)),
+                Ok(())
             });
+            let fault = done.err().map(Fault::Filter);
             let going = ordered.write(ticket, &mut text) && fault.is_none();
             if let Some(fault) = fault {
                 source.lock().unwrap_or_else(std::sync::PoisonError::into_inner).fault.get_or_insert(fault);

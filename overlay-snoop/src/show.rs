@@ -46,37 +46,57 @@ pub(crate) struct Look {
     pub(crate) interfaces: bool,
 }
 
-/// Filters and decodes records; each thread has its own.
+/// Filters and decodes records; each thread has its own. Two parts, because a decoded packet borrows the one and is shown to the other.
 pub(crate) struct Sieve {
-    walker: Walker,
+    pub(crate) walker: Walker,
+    pub(crate) mesh: Mesh,
+}
+
+impl Sieve {
+    pub(crate) const fn new(walker: Walker, matcher: Option<Matcher>, needs_decode: bool) -> Self {
+        Self { walker, mesh: Mesh { matcher, needs_decode } }
+    }
+}
+
+/// Decodes a record.
+#[inline(always)]
+pub(crate) fn decode<'a>(walker: &'a mut Walker, record: &Record<'a>) -> Packet<'a> {
+    let mut packet = walker.walk(record.bytes, record.len, record.link);
+    packet.device_vni = record.interface.and_then(|interface| interface.vni);
+    packet
+}
+
+/// The filter, if there is one.
+pub(crate) struct Mesh {
     matcher: Option<Matcher>,
     /// Whether the filter needs the decoded packet; else it is asked first, and what it refuses is not decoded.
     needs_decode: bool,
 }
 
-impl Sieve {
-    pub(crate) const fn new(walker: Walker, matcher: Option<Matcher>, needs_decode: bool) -> Self {
-        Self { walker, matcher, needs_decode }
-    }
-
-    /// The decoded packet, if the filter lets it through. What the filter can tell from the bytes alone is not decoded.
+impl Mesh {
+    /// Whether a record is worth decoding: asks the filter what it can tell from the bytes alone.
     ///
     /// # Errors
     ///
     /// When the filter asks what packets of this link type cannot answer.
-    #[inline]
-    pub(crate) fn pass<'a>(&'a mut self, record: &Record<'a>) -> Result<Option<Packet<'a>>, FilterError> {
-        if let Some(matcher) = &mut self.matcher
-            && !self.needs_decode
-            && !matcher.prefilter_matches(record.bytes, record.len, record.link)?
-        {
-            return Ok(None);
-        }
-        let mut packet = self.walker.walk(record.bytes, record.len, record.link);
-        packet.device_vni = record.interface.and_then(|interface| interface.vni);
+    #[inline(always)]
+    pub(crate) fn passes_bytes(&mut self, record: &Record<'_>) -> Result<bool, FilterError> {
         match &mut self.matcher {
-            Some(matcher) if self.needs_decode => Ok(matcher.matches(&packet)?.then_some(packet)),
-            _ => Ok(Some(packet)),
+            Some(matcher) if !self.needs_decode => matcher.prefilter_matches(record.bytes, record.len, record.link),
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether the filter lets a decoded packet through.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mesh::passes_bytes`].
+    #[inline(always)]
+    pub(crate) fn passes(&mut self, packet: &Packet<'_>) -> Result<bool, FilterError> {
+        match &mut self.matcher {
+            Some(matcher) if self.needs_decode => matcher.matches(packet),
+            _ => Ok(true),
         }
     }
 }

@@ -190,7 +190,8 @@ impl Header for Ipv4 {
     }
 }
 
-#[cold]
+/// Rare, but inlined all the same: handed to a function, the writer would have its place in memory for the whole header (see `pen.rs`).
+#[inline(always)]
 fn fragment<F: Fields>(header: &Ipv4, out: &mut F) {
     if header.more_fragments {
         out.flag(key!("more_fragments"), true);

@@ -21,8 +21,9 @@
 use super::fault::Fault;
 use super::ipv4::{Options, options_fault};
 use super::{Header, View};
-use crate::fields::{Fields, key};
-use crate::text::{Cursor, Text};
+use crate::fields::{Fields, Letters, key};
+use crate::pen::Pen;
+use crate::text::Text;
 use etherparse::{TcpOptionElement, TcpOptionsIterator};
 
 /// A TCP header without its options.
@@ -51,23 +52,23 @@ pub struct Tcp {
 /// The letters of the lower eight flags, lowest bit first, as tcpdump has them.
 const LETTERS: [u8; 8] = *b"FSRP.UEW";
 
-/// The letters of every combination of the lower eight flags, and how many.
-const FLAGS_TEXT: [([u8; 8], u8); 256] = {
-    let mut table = [([b' '; 8], 0); 256];
+/// The letters of every combination of the lower eight flags.
+const FLAGS_TEXT: [Letters; 256] = {
+    let mut table = [Letters { text: [b' '; 8], len: 0 }; 256];
     let mut flags = 0;
     while flags < 256 {
         let mut bit = 0;
         while bit < 8 {
             if flags >> bit & 1 == 1 {
-                let at = table[flags].1;
-                table[flags].0[at as usize] = LETTERS[bit];
-                table[flags].1 = at + 1;
+                let at = table[flags].len;
+                table[flags].text[at as usize] = LETTERS[bit];
+                table[flags].len = at + 1;
             }
             bit += 1;
         }
         flags += 1;
     }
-    table[0] = (*b"none    ", 4);
+    table[0] = Letters { text: *b"none    ", len: 4 };
     table
 };
 
@@ -136,37 +137,16 @@ impl Tcp {
     /// The lower eight flags in the letters of tcpdump: `S`, `S.`, `P.`, `F.`, `R`, `none`.
     #[must_use]
     #[inline]
-    pub fn flags_text(&self) -> &'static [u8] {
-        let (letters, count) = &FLAGS_TEXT[usize::from(self.flags as u8)];
-        &letters[..usize::from(*count)]
+    pub const fn flags_text(&self) -> Letters {
+        FLAGS_TEXT[self.flags as u8 as usize]
     }
-}
 
-impl Header for Tcp {
+    /// Writes the [`summary`](Header::summary); `len` is that of the payload.
     #[inline(always)]
-    fn fields<F: Fields>(&self, view: View<'_>, out: &mut F) {
-        out.num(key!("src_port"), self.src_port.into());
-        out.num(key!("dst_port"), self.dst_port.into());
-        out.hex(key!("flags"), self.flags.into(), 3);
-        out.text(key!("flags_text"), self.flags_text());
-        out.num(key!("seq"), self.seq.into());
-        out.num(key!("ack"), self.ack.into());
-        out.num(key!("window"), self.window.into());
-        out.hex(key!("checksum"), self.checksum.into(), 4);
-        if self.has(Self::URG) {
-            out.num(key!("urgent"), self.urgent.into());
-        }
-        out.num(key!("len"), view.claimed.into());
-        if out.wants_details() {
-            options(view.header.get(Self::LENGTH..).unwrap_or_default(), out);
-        }
-    }
-
-    #[inline]
-    fn summary(&self, view: View<'_>, out: &mut Text) {
-        let mut out = Cursor::new(out);
+    pub(crate) fn write_summary(&self, len: u32, out: &mut impl Pen) {
+        let flags = self.flags_text();
         out.text("[");
-        out.rest(|out| out.bytes(self.flags_text()));
+        out.put(flags.text, flags.len.into());
         out.text("] seq ");
         out.num(self.seq.into());
         if self.has(Self::ACK) {
@@ -180,8 +160,32 @@ impl Header for Tcp {
             out.num(self.urgent.into());
         }
         out.text(" len ");
-        out.num(view.claimed.into());
-        out.finish();
+        out.num(len.into());
+    }
+}
+
+impl Header for Tcp {
+    #[inline(always)]
+    fn fields<F: Fields>(&self, view: View<'_>, out: &mut F) {
+        out.num(key!("src_port"), self.src_port.into());
+        out.num(key!("dst_port"), self.dst_port.into());
+        out.hex(key!("flags"), self.flags.into(), 3);
+        out.letters(key!("flags_text"), self.flags_text());
+        out.num(key!("seq"), self.seq.into());
+        out.num(key!("ack"), self.ack.into());
+        out.num(key!("window"), self.window.into());
+        out.hex(key!("checksum"), self.checksum.into(), 4);
+        if self.has(Self::URG) {
+            out.num(key!("urgent"), self.urgent.into());
+        }
+        out.num(key!("len"), view.claimed.into());
+        if out.wants_details() {
+            options(view.header.get(Self::LENGTH..).unwrap_or_default(), out);
+        }
+    }
+
+    fn summary(&self, view: View<'_>, out: &mut Text) {
+        self.write_summary(view.claimed, out);
     }
 
     #[inline]
@@ -273,7 +277,7 @@ mod tests {
 
     #[test]
     fn flags_read_as_tcpdump_writes_them() {
-        let letters = |flags| String::from_utf8(Tcp { flags, ..SYN }.flags_text().to_vec()).unwrap();
+        let letters = |flags| String::from_utf8(Tcp { flags, ..SYN }.flags_text().as_bytes().to_vec()).unwrap();
         assert_eq!(letters(Tcp::SYN), "S");
         assert_eq!(letters(Tcp::SYN | Tcp::ACK), "S.");
         assert_eq!(letters(Tcp::PSH | Tcp::ACK), "P.");

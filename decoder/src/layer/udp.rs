@@ -12,6 +12,7 @@
 
 use super::{Header, View};
 use crate::fields::{Fields, key};
+use crate::pen::Pen;
 use crate::text::Text;
 
 /// A UDP header.
@@ -50,6 +51,13 @@ impl Udp {
         let ([e, f], [g, h]) = (self.length.to_be_bytes(), self.checksum.to_be_bytes());
         [a, b, c, d, e, f, g, h]
     }
+
+    /// Writes the [`summary`](Header::summary); `len` is that of the payload.
+    #[inline(always)]
+    pub(crate) fn write_summary(&self, len: u32, out: &mut impl Pen) {
+        out.text("len ");
+        out.num(len.into());
+    }
 }
 
 impl Header for Udp {
@@ -62,10 +70,8 @@ impl Header for Udp {
         out.hex(key!("checksum"), self.checksum.into(), 4);
     }
 
-    #[inline]
     fn summary(&self, view: View<'_>, out: &mut Text) {
-        out.text("len ");
-        out.num(view.claimed.into());
+        self.write_summary(view.claimed, out);
     }
 }
 

@@ -16,6 +16,7 @@
 use super::{Header, View};
 use crate::addr::Vni;
 use crate::fields::{Fields, key};
+use crate::pen::Pen;
 use crate::text::Text;
 
 /// A VXLAN header.
@@ -87,6 +88,25 @@ impl Vxlan {
         let policy = if self.has_group() { Self::POLICY_DONT_LEARN | Self::POLICY_APPLIED } else { 0 };
         self.flags & !known != 0 || self.policy_flags & !policy != 0 || (!self.has_group() && self.group != 0) || self.reserved != 0
     }
+
+    /// Writes the [`summary`](Header::summary).
+    #[inline(always)]
+    pub(crate) fn write_summary(&self, out: &mut impl Pen) {
+        match self.vni() {
+            Some(vni) => out.num(vni.get().into()),
+            None => out.text("without vni"),
+        }
+        if self.has_group() {
+            out.text(" group ");
+            out.num(self.group.into());
+        }
+        if self.reserved_bits_set() {
+            out.text(" (reserved bits set)");
+        }
+        if self.guessed {
+            out.text(" (guessed)");
+        }
+    }
 }
 
 impl Header for Vxlan {
@@ -110,20 +130,7 @@ impl Header for Vxlan {
     }
 
     fn summary(&self, _: View<'_>, out: &mut Text) {
-        match self.vni() {
-            Some(vni) => out.num(vni.get().into()),
-            None => out.text("without vni"),
-        }
-        if self.has_group() {
-            out.text(" group ");
-            out.num(self.group.into());
-        }
-        if self.reserved_bits_set() {
-            out.text(" (reserved bits set)");
-        }
-        if self.guessed {
-            out.text(" (guessed)");
-        }
+        self.write_summary(out);
     }
 }
 

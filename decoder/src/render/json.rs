@@ -6,10 +6,11 @@
 use super::Style;
 use crate::addr::Mac;
 use crate::checksum::{self, Status};
-use crate::fields::{Fields, Key};
-use crate::layer::{Body, Header, Layer, LayerKind, View};
+use crate::fields::{Fields, Key, Letters};
+use crate::layer::{Body, Header, Layer, LayerKind};
 use crate::packet::{Gso, Meta, Packet};
-use crate::text::{Cursor, Text};
+use crate::pen::{Cursor, Pen};
+use crate::text::Text;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The value of `"schema"`: changed when a key changes its meaning or goes away, not when one is added.
@@ -17,115 +18,169 @@ pub const JSON_SCHEMA: u32 = 1;
 
 /// Writes a packet as one JSON object without a line end. Of the style only `verify` counts.
 pub fn json(packet: &Packet<'_>, meta: &Meta<'_>, style: &Style<'_>, out: &mut Text) {
-    let mut cursor = Cursor::new(out);
-    cursor.text("{\"schema\":");
-    cursor.num(JSON_SCHEMA.into());
-    cursor.text(",\"number\":");
-    cursor.num(meta.number);
-    match meta.timestamp {
-        Some(time) => {
-            cursor.text(",\"timestamp\":\"");
-            cursor.rest(|out| {
-                out.signed(time.seconds);
-                out.byte(b'.');
-                out.nanoseconds(time.nanoseconds);
-            });
-            cursor.text("\",\"len\":");
-        }
-        None => cursor.text(",\"timestamp\":null,\"len\":"),
+    head(packet, meta, out);
+    if meta.interface.is_some() || meta.direction.is_some() || !meta.comments.is_empty() || meta.again {
+        circumstances(meta, out);
     }
-    cursor.num(packet.wire_len.into());
-    cursor.text(",\"caplen\":");
-    cursor.num(packet.bytes.len() as u64);
-    if let Some(interface) = meta.interface {
-        cursor.text(",\"interface\":");
-        cursor.rest(|out| out.json_string(interface.as_bytes()));
-    }
-    if let Some(direction) = meta.direction {
-        cursor.text(",\"direction\":");
-        cursor.rest(|out| out.json_string(direction.as_bytes()));
-    }
-    if !meta.comments.is_empty() {
-        cursor.rest(|out| comments(meta, out));
-    }
-    if meta.again {
-        cursor.text(",\"again\":true");
-    }
-    cursor.text(",\"vni\":[");
-    let mut gap = "";
-    for vni in packet.vnis() {
-        cursor.text(gap);
-        gap = ",";
-        cursor.num(vni.get().into());
-    }
-    cursor.text("],");
+    vnis(packet, out);
     if packet.device_vni.is_some() {
-        cursor.text("\"vni_source\":\"device\",");
+        out.text("\"vni_source\":\"device\",");
     }
     if let Some(gso) = packet.gso {
-        cursor.rest(|out| self::gso(gso, out));
+        self::gso(gso, out);
     }
-    cursor.text("\"layers\":[");
-    cursor.finish();
+    out.text("\"layers\":[");
     for (index, layer) in packet.layers.iter().enumerate() {
-        if index > 0 {
-            out.byte(b',');
-        }
         self::layer(packet, layer, out);
         if style.verify {
             checksum_status(packet, index, out);
         }
-        out.byte(b'}');
+    }
+    if !packet.layers.is_empty() {
+        out.truncate(out.len() - 1);
     }
     out.byte(b']');
     stop(packet, out);
     out.byte(b'}');
 }
 
-/// Writes a layer without its closing brace. The headers that nearly every packet has are inlined here, each with a cursor of its own:
-/// one cursor for all would have to live in memory for those that are not.
-fn layer(packet: &Packet<'_>, layer: &Layer, out: &mut Text) {
-    let view = packet.view(layer);
-    match &layer.body {
-        Body::Ethernet(header) => hot(LayerKind::Ethernet, header, layer, view, out),
-        Body::Ipv4(header) => hot(LayerKind::Ipv4, header, layer, view, out),
-        Body::Ipv6(header) => hot(LayerKind::Ipv6, header, layer, view, out),
-        Body::Udp(header) => hot(LayerKind::Udp, header, layer, view, out),
-        Body::Tcp(header) => hot(LayerKind::Tcp, header, layer, view, out),
-        Body::Vxlan(header) => hot(LayerKind::Vxlan, header, layer, view, out),
-        Body::Payload(header) => hot(LayerKind::Payload, header, layer, view, out),
-        body => {
-            out.text(body.kind().json_opening());
-            out.num(layer.offset.into());
-            out.text(",\"length\":");
-            out.num(layer.length.into());
-            let mut fields = JsonFields { out: Cursor::new(out), first: false };
-            body.fields(view, &mut fields);
-            fields.out.finish();
+/// Writes what every packet has.
+#[inline]
+fn head(packet: &Packet<'_>, meta: &Meta<'_>, out: &mut Text) {
+    // Seven numbers of 20 digits at most: it always fits.
+    let Some(mut room) = out.room::<ROOM>() else { return };
+    room.text("{\"schema\":");
+    room.num(JSON_SCHEMA.into());
+    room.text(",\"number\":");
+    room.num(meta.number);
+    match meta.timestamp {
+        Some(time) => {
+            room.text(",\"timestamp\":\"");
+            if time.seconds < 0 {
+                room.text("-");
+            }
+            room.num(time.seconds.unsigned_abs());
+            room.text(".");
+            room.nanoseconds(time.nanoseconds);
+            room.text("\",\"len\":");
+        }
+        None => room.text(",\"timestamp\":null,\"len\":"),
+    }
+    room.num(packet.wire_len.into());
+    room.text(",\"caplen\":");
+    room.num(packet.bytes.len() as u64);
+    room.finish();
+}
+
+/// Writes what only some captures say of a packet.
+#[cold]
+fn circumstances(meta: &Meta<'_>, out: &mut Text) {
+    if let Some(interface) = meta.interface {
+        out.text(",\"interface\":");
+        out.json_string(interface.as_bytes());
+    }
+    if let Some(direction) = meta.direction {
+        out.text(",\"direction\":");
+        out.json_string(direction.as_bytes());
+    }
+    if !meta.comments.is_empty() {
+        out.text(",\"comments\":");
+        for (index, comment) in meta.comments.iter().enumerate() {
+            out.byte(if index == 0 { b'[' } else { b',' });
+            out.json_string(comment.as_bytes());
+        }
+        out.byte(b']');
+    }
+    if meta.again {
+        out.text(",\"again\":true");
+    }
+}
+
+/// Writes the virtual networks.
+#[inline]
+fn vnis(packet: &Packet<'_>, out: &mut Text) {
+    let Some(mut room) = out.room::<ROOM>() else { return };
+    room.text(",\"vni\":[");
+    let mut comma = 0;
+    if let Some(vni) = packet.device_vni {
+        room.num(vni.get().into());
+        comma = 1;
+    }
+    for layer in packet.layers {
+        if let Some(vni) = layer.body.vni() {
+            room.put(*b",", comma);
+            room.num(vni.get().into());
+            comma = 1;
         }
     }
+    room.text("],");
+    if !room.finish() {
+        many_vnis(packet, out);
+    }
+}
+
+/// Writes the virtual networks of a packet with more tunnels than anybody nests.
+#[cold]
+fn many_vnis(packet: &Packet<'_>, out: &mut Text) {
+    out.text(",\"vni\":");
+    for (index, vni) in packet.vnis().enumerate() {
+        out.byte(if index == 0 { b'[' } else { b',' });
+        out.num(vni.get().into());
+    }
+    out.text("],");
+}
+
+/// Longest text that a room takes here, and the bytes that it needs behind it.
+const ROOM: usize = 512;
+
+/// Writes a layer with a comma behind it. The headers that nearly every packet has are inlined here, each in a room of its own.
+#[inline(always)]
+fn layer(packet: &Packet<'_>, layer: &Layer, out: &mut Text) {
+    let fits = match &layer.body {
+        Body::Ethernet(header) => usual(LayerKind::Ethernet, header, packet, layer, out),
+        Body::Ipv4(header) => usual(LayerKind::Ipv4, header, packet, layer, out),
+        Body::Ipv6(header) => usual(LayerKind::Ipv6, header, packet, layer, out),
+        Body::Udp(header) => usual(LayerKind::Udp, header, packet, layer, out),
+        Body::Tcp(header) => usual(LayerKind::Tcp, header, packet, layer, out),
+        Body::Vxlan(header) => usual(LayerKind::Vxlan, header, packet, layer, out),
+        Body::Payload(header) => usual(LayerKind::Payload, header, packet, layer, out),
+        _ => false,
+    };
+    if !fits {
+        any_layer(packet, layer, out);
+    }
+}
+
+/// Writes a header whose text has a bound; `false`, and nothing written, if it has not.
+#[inline(always)]
+fn usual(kind: LayerKind, header: &impl Header, packet: &Packet<'_>, layer: &Layer, out: &mut Text) -> bool {
+    let Some(mut room) = out.room::<ROOM>() else { return false };
+    opening(kind, layer, &mut room);
+    header.fields(packet.view(layer), &mut JsonFields { out: &mut room, first: false });
+    room.text(CLOSING);
+    room.finish()
+}
+
+/// Writes any header.
+#[inline(never)]
+fn any_layer(packet: &Packet<'_>, layer: &Layer, out: &mut Text) {
+    let mut cursor = Cursor::new(out);
+    opening(layer.kind(), layer, &mut cursor);
+    layer.body.fields(packet.view(layer), &mut JsonFields { out: &mut cursor, first: false });
+    cursor.text(CLOSING);
+    cursor.finish();
 }
 
 #[inline(always)]
-fn hot(kind: LayerKind, header: &impl Header, layer: &Layer, view: View<'_>, out: &mut Text) {
-    let mut fields = JsonFields { out: Cursor::new(out), first: false };
-    fields.out.text(kind.json_opening());
-    fields.out.num(layer.offset.into());
-    fields.out.text(",\"length\":");
-    fields.out.num(layer.length.into());
-    header.fields(view, &mut fields);
-    fields.out.finish();
+fn opening(kind: LayerKind, layer: &Layer, out: &mut impl Pen) {
+    out.text(kind.json_opening());
+    out.num(layer.offset.into());
+    out.text(",\"length\":");
+    out.num(layer.length.into());
 }
 
-#[cold]
-fn comments(meta: &Meta<'_>, out: &mut Text) {
-    out.text(",\"comments\":");
-    for (index, comment) in meta.comments.iter().enumerate() {
-        out.byte(if index == 0 { b'[' } else { b',' });
-        out.json_string(comment.as_bytes());
-    }
-    out.byte(b']');
-}
+/// What stands behind the fields of a layer; that of the last one loses its comma again.
+const CLOSING: &str = "},";
 
 #[cold]
 fn gso(gso: Gso, out: &mut Text) {
@@ -143,6 +198,7 @@ fn gso(gso: Gso, out: &mut Text) {
 
 fn checksum_status(packet: &Packet<'_>, index: usize, out: &mut Text) {
     let Some(status) = checksum::verify(packet.bytes, packet.layers, index) else { return };
+    out.truncate(out.len() - CLOSING.len());
     out.text(",\"checksum_status\":\"");
     out.text(super::status_name(status));
     out.byte(b'"');
@@ -150,6 +206,7 @@ fn checksum_status(packet: &Packet<'_>, index: usize, out: &mut Text) {
         out.text(",\"checksum_expected\":");
         out.num(expected.into());
     }
+    out.text(CLOSING);
 }
 
 #[inline]
@@ -176,13 +233,13 @@ fn stop(packet: &Packet<'_>, out: &mut Text) {
     out.byte(b'}');
 }
 
-struct JsonFields<'t> {
-    out: Cursor<'t>,
+struct JsonFields<'t, P> {
+    out: &'t mut P,
     /// Whether the next field is the first of its object and has no comma in front.
     first: bool,
 }
 
-impl JsonFields<'_> {
+impl<P: Pen> JsonFields<'_, P> {
     /// Always inlined, and with it every writer of a field: then the key is a constant, and its copy a few stores.
     #[inline(always)]
     fn key(&mut self, key: Key) {
@@ -193,9 +250,20 @@ impl JsonFields<'_> {
             self.out.text(key.json);
         }
     }
+
+    /// The key of a text that is written here, with the quotation mark that opens it.
+    #[inline(always)]
+    fn quoted(&mut self, key: Key) {
+        if self.first {
+            self.first = false;
+            self.out.text(key.quoted.get(1..).unwrap_or(""));
+        } else {
+            self.out.text(key.quoted);
+        }
+    }
 }
 
-impl Fields for JsonFields<'_> {
+impl<P: Pen> Fields for JsonFields<'_, P> {
     #[inline(always)]
     fn num(&mut self, key: Key, value: u64) {
         self.key(key);
@@ -225,25 +293,22 @@ impl Fields for JsonFields<'_> {
 
     #[inline(always)]
     fn mac(&mut self, key: Key, value: Mac) {
-        self.key(key);
-        self.out.text("\"");
+        self.quoted(key);
         self.out.mac(value);
         self.out.text("\"");
     }
 
     #[inline(always)]
     fn ipv4(&mut self, key: Key, value: Ipv4Addr) {
-        self.key(key);
-        self.out.text("\"");
+        self.quoted(key);
         self.out.ipv4(value);
         self.out.text("\"");
     }
 
     #[inline(always)]
     fn ipv6(&mut self, key: Key, value: Ipv6Addr) {
-        self.key(key);
-        self.out.text("\"");
-        self.out.rest(|out| out.ipv6(value));
+        self.quoted(key);
+        self.out.ipv6(value);
         self.out.text("\"");
     }
 
@@ -254,9 +319,15 @@ impl Fields for JsonFields<'_> {
     }
 
     #[inline(always)]
-    fn bytes(&mut self, key: Key, value: &[u8]) {
-        self.key(key);
+    fn letters(&mut self, key: Key, letters: Letters) {
+        self.quoted(key);
+        self.out.put(letters.text, letters.len.into());
         self.out.text("\"");
+    }
+
+    #[inline(always)]
+    fn bytes(&mut self, key: Key, value: &[u8]) {
+        self.quoted(key);
         self.out.rest(|out| out.hex_bytes(value));
         self.out.text("\"");
     }
@@ -280,5 +351,72 @@ impl Fields for JsonFields<'_> {
     fn close_list(&mut self) {
         self.out.text("]");
         self.first = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::{Ethernet, Icmp, Ipv4, Ipv6, Payload, Tcp, Udp, Vxlan};
+    use crate::link::LinkType;
+    use crate::sample::frames;
+    use crate::walk::Walker;
+    use proptest::prelude::*;
+
+    /// What [`layer`] and [`any_layer`] write.
+    fn both(packet: &Packet<'_>, layer: &Layer) -> [String; 2] {
+        [self::layer, any_layer].map(|write| {
+            let mut out = Text::new();
+            write(packet, layer, &mut out);
+            String::from_utf8(out.as_bytes().to_vec()).unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn usual_headers_are_written_as_any_header_is((bytes, wire_len) in frames()) {
+            let mut walker = Walker::default();
+            let packet = walker.walk(&bytes, wire_len, LinkType::ETHERNET);
+            for layer in packet.layers {
+                let [found, general] = both(&packet, layer);
+                prop_assert_eq!(found, general);
+            }
+        }
+
+        #[test]
+        fn the_longest_text_of_a_usual_header_fits_its_room(bytes in prop_oneof![Just([0xff; 40]), any::<[u8; 40]>()], far: u32) {
+            let bodies = [
+                Body::Ethernet(Ethernet::parse(bytes.first_chunk().unwrap())),
+                Body::Ipv4(Ipv4::parse(bytes.first_chunk().unwrap())),
+                Body::Ipv6(Ipv6::parse(&bytes)),
+                Body::Udp(Udp::parse(bytes.first_chunk().unwrap())),
+                Body::Tcp(Tcp::parse(bytes.first_chunk().unwrap())),
+                Body::Vxlan(Vxlan { guessed: true, ..Vxlan::parse(bytes.first_chunk().unwrap()) }),
+                Body::Payload(Payload { wire_length: far }),
+                Body::Icmp(Icmp::parse(bytes.first_chunk().unwrap())),
+            ];
+            let mut walker = Walker::default();
+            let packet = walker.walk(&bytes, far, LinkType::ETHERNET);
+            for body in bodies {
+                let layer = Layer { offset: u32::MAX, length: u32::MAX, claimed: u32::MAX, body };
+                let [found, general] = both(&packet, &layer);
+                prop_assert!(general.len() + crate::pen::PUT_MAX <= ROOM, "{} bytes: {}", general.len(), general);
+                prop_assert_eq!(found, general);
+            }
+        }
+    }
+
+    #[test]
+    fn more_tunnels_than_fit_a_room_are_all_named() {
+        let vxlan = Vxlan { flags: 8, policy_flags: 0, group: 0, id: crate::Vni::MAX, reserved: 0, guessed: false };
+        for count in [0, 1, 2, 55, 56, 57, 100] {
+            let layers = vec![Layer { offset: 0, length: 8, claimed: 0, body: Body::Vxlan(vxlan) }; count];
+            let packet =
+                Packet { bytes: &[], wire_len: 0, link: LinkType::ETHERNET, layers: &layers, stop: None, gso: None, device_vni: None };
+            let mut out = Text::new();
+            vnis(&packet, &mut out);
+            let expected = format!(",\"vni\":[{}],", vec!["16777215"; count].join(","));
+            assert_eq!(String::from_utf8_lossy(out.as_bytes()), expected);
+        }
     }
 }

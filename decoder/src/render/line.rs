@@ -11,7 +11,8 @@
 use super::{Signal, Style};
 use crate::layer::{Body, FIRST_ETHERTYPE, Header, Layer, LayerKind, number::ip};
 use crate::packet::Packet;
-use crate::text::{Cursor, Text};
+use crate::pen::Pen;
+use crate::text::Text;
 use std::net::IpAddr;
 
 /// Writes the summary of a packet, without time and line end.
@@ -23,15 +24,8 @@ pub fn line(packet: &Packet<'_>, style: &Style<'_>, out: &mut Text) {
         out.num(vni.get().into());
         style.end(out);
     }
-    let mut layers = packet.layers;
-    while !layers.is_empty() {
-        let shape = Shape::of(layers);
-        let (segment, rest) = layers.split_at(shape.length);
-        if out.len() > start {
-            out.text(" | ");
-        }
-        self::segment(packet, segment, shape, style, out);
-        layers = rest;
+    if !usual(packet, style, out) {
+        segments(packet, style, start, out);
     }
     if packet.gso.is_some() {
         space(start, out);
@@ -43,6 +37,90 @@ pub fn line(packet: &Packet<'_>, style: &Style<'_>, out: &mut Text) {
     }
     if style.verify {
         super::bad_checksums(packet, style, out);
+    }
+}
+
+/// Longest line that a room takes, and the bytes that it needs behind it.
+const ROOM: usize = 512;
+
+/// Writes what nearly all packets of an overlay are, and nothing else: TCP or UDP over IP in VXLAN over IPv4, without a fragment, in plain
+/// style. `false`, and nothing written, where anything is different.
+///
+/// Such a line is a dozen writes of known kinds; [`segments`], which writes the same, has to look at every layer for what may be odd.
+#[inline]
+fn usual(packet: &Packet<'_>, style: &Style<'_>, out: &mut Text) -> bool {
+    use Body::{Ethernet, Ipv4, Ipv6, Payload, Tcp, Udp, Vxlan};
+    if style.names.is_some() || style.color || style.link_level || packet.device_vni.is_some() {
+        return false;
+    }
+    let [outer_link, outer_ip, outer_udp, tunnel, link, ip, transport, rest @ ..] = packet.layers else { return false };
+    let (Ethernet(_), Ipv4(outer), Udp(_), Vxlan(vxlan), Ethernet(_)) =
+        (&outer_link.body, &outer_ip.body, &outer_udp.body, &tunnel.body, &link.body)
+    else {
+        return false;
+    };
+    let (src_port, dst_port) = match (&transport.body, rest) {
+        (Tcp(header), [] | [Layer { body: Payload(_), .. }]) => (header.src_port, header.dst_port),
+        (Udp(header), [] | [Layer { body: Payload(_), .. }]) => (header.src_port, header.dst_port),
+        _ => return false,
+    };
+    if outer.is_fragment() || matches!(&ip.body, Ipv4(inner) if inner.is_fragment()) || !matches!(&ip.body, Ipv4(_) | Ipv6(_)) {
+        return false;
+    }
+    let Some(mut room) = out.room::<ROOM>() else { return false };
+    room.ipv4(outer.src);
+    room.text(" > ");
+    room.ipv4(outer.dst);
+    room.text(" vxlan ");
+    vxlan.write_summary(&mut room);
+    room.text(" | ");
+    match &ip.body {
+        Ipv4(inner) => {
+            room.ipv4(inner.src);
+            room.text(":");
+            room.num(src_port.into());
+            room.text(" > ");
+            room.ipv4(inner.dst);
+            room.text(":");
+            room.num(dst_port.into());
+        }
+        Ipv6(inner) => {
+            room.text("[");
+            room.ipv6(inner.src);
+            room.text("]:");
+            room.num(src_port.into());
+            room.text(" > [");
+            room.ipv6(inner.dst);
+            room.text("]:");
+            room.num(dst_port.into());
+        }
+        _ => {}
+    }
+    match &transport.body {
+        Tcp(header) => {
+            room.text(" tcp ");
+            header.write_summary(transport.claimed, &mut room);
+        }
+        Udp(header) => {
+            room.text(" udp ");
+            header.write_summary(transport.claimed, &mut room);
+        }
+        _ => {}
+    }
+    room.finish()
+}
+
+/// Writes each packet of the packet.
+fn segments(packet: &Packet<'_>, style: &Style<'_>, start: usize, out: &mut Text) {
+    let mut layers = packet.layers;
+    while !layers.is_empty() {
+        let shape = Shape::of(layers);
+        let (segment, rest) = layers.split_at(shape.length);
+        if out.len() > start {
+            out.text(" | ");
+        }
+        self::segment(packet, segment, shape, style, out);
+        layers = rest;
     }
 }
 
@@ -179,22 +257,6 @@ fn segment(packet: &Packet<'_>, layers: &[Layer], shape: Shape, style: &Style<'_
 /// Writes `SOURCE > DESTINATION`.
 #[inline]
 fn endpoints(src: IpAddr, dst: IpAddr, ports: Option<(u16, u16)>, style: &Style<'_>, out: &mut Text) {
-    // What nearly every packet has, on a cursor of its own.
-    if let (IpAddr::V4(src), IpAddr::V4(dst), None) = (src, dst, style.names) {
-        let mut cursor = Cursor::new(out);
-        cursor.ipv4(src);
-        if let Some((port, _)) = ports {
-            cursor.text(":");
-            cursor.num(port.into());
-        }
-        cursor.text(" > ");
-        cursor.ipv4(dst);
-        if let Some((_, port)) = ports {
-            cursor.text(":");
-            cursor.num(port.into());
-        }
-        return cursor.finish();
-    }
     style.host(src, ports.map(|ports| ports.0), out);
     out.text(" > ");
     style.host(dst, ports.map(|ports| ports.1), out);
@@ -249,5 +311,40 @@ fn fragment(id: u32, offset: u16, more: bool, out: &mut Text) {
     out.num(offset.into());
     if more {
         out.byte(b'+');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::LinkType;
+    use crate::sample::frames;
+    use crate::walk::Walker;
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+    use std::cell::Cell;
+
+    #[test]
+    fn the_short_way_writes_what_the_general_one_writes_and_is_taken_often() {
+        let (all, short) = (Cell::new(0), Cell::new(0));
+        let runs = proptest::test_runner::Config { cases: 2000, failure_persistence: None, ..Default::default() };
+        let tested = TestRunner::new(runs).run(&frames(), |(bytes, wire_len)| {
+            let mut walker = Walker::default();
+            let packet = walker.walk(&bytes, wire_len, LinkType::ETHERNET);
+            let (mut found, mut general) = (Text::new(), Text::new());
+            let taken = usual(&packet, &Style::default(), &mut found);
+            segments(&packet, &Style::default(), 0, &mut general);
+            let text = |text: &Text| String::from_utf8_lossy(text.as_bytes()).into_owned();
+            prop_assert_eq!(text(&found), if taken { text(&general) } else { String::new() });
+            all.set(all.get() + 1);
+            short.set(short.get() + u32::from(taken));
+            for style in [Style { color: true, ..Style::default() }, Style { link_level: true, ..Style::default() }] {
+                prop_assert!(!usual(&packet, &style, &mut found));
+            }
+            Ok(())
+        });
+        tested.unwrap();
+        // Else the test would compare nothing.
+        assert!(short.get() > all.get() / 10, "{} of {} frames took the short way", short.get(), all.get());
     }
 }

@@ -7,7 +7,7 @@ use crate::stop::{Stop, StopKind};
 
 /// More bytes behind an IP packet than this are no padding, trailer or check sequence: in a frame too long for a plain Ethernet
 /// they are the other segments of a GSO_PARTIAL frame.
-const LONGEST_TRAILER: usize = 64;
+pub(super) const LONGEST_TRAILER: usize = 64;
 /// Ethernet frames up to here may be single packets on an ordinary link, with tags and tunnel headers.
 const PLAIN_FRAME: usize = 1_600;
 

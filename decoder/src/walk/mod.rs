@@ -19,6 +19,7 @@ mod link;
 mod message;
 mod transport;
 mod tunnel;
+mod usual;
 
 use crate::layer::{Body, Layer, LayerKind, number::port};
 use crate::link::LinkType;
@@ -132,21 +133,7 @@ impl Walker {
     pub fn walk<'a>(&'a mut self, bytes: &'a [u8], wire_len: u32, link: LinkType) -> Packet<'a> {
         self.layers.clear();
         let end = bytes.len().max(wire_len as usize);
-        let mut walk = Walk {
-            config: &self.config,
-            layers: &mut self.layers,
-            rest: bytes,
-            at: 0,
-            end,
-            tunnels: 0,
-            fragment: false,
-            segment_end: None,
-            ipv6: None,
-            stop: None,
-            reason: "",
-            number: None,
-            gso: None,
-        };
+        let mut walk = Walk::new(&self.config, &mut self.layers, bytes, end);
         walk.run(link);
         let (stop, mut gso) = (walk.stop, walk.gso);
         if gso.is_none() && wire_len > LONGEST_WIRE_FRAME {
@@ -214,8 +201,37 @@ struct Walk<'w> {
 }
 
 impl<'w> Walk<'w> {
+    /// A walk at the start of a packet that is `end` bytes long on the wire.
+    #[inline(always)]
+    const fn new(config: &'w Config, layers: &'w mut Vec<Layer>, bytes: &'w [u8], end: usize) -> Self {
+        Self {
+            config,
+            layers,
+            rest: bytes,
+            at: 0,
+            end,
+            tunnels: 0,
+            fragment: false,
+            segment_end: None,
+            ipv6: None,
+            stop: None,
+            reason: "",
+            number: None,
+            gso: None,
+        }
+    }
+
     fn run(&mut self, link: LinkType) {
-        let mut step = self.link(link);
+        let first = match self.usual_start(link) {
+            Some(next) => Ok(next),
+            None => self.link(link),
+        };
+        self.run_from(first);
+    }
+
+    /// Goes on from a step to the end.
+    #[inline(always)]
+    fn run_from(&mut self, mut step: Step) {
         loop {
             step = match step {
                 Ok(Next::Done) => return,
