@@ -7,22 +7,33 @@
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use overlay_decoder::{LinkType, Mac, Timestamp, Vni};
 use pcap::{Active, Capture, Linktype, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::chunk::{Chunk, WINDOW_BYTES};
-use crate::host::{HostError, Namespace};
+use crate::host::{HostError, Kernel, Namespace};
 use crate::interface::Interface;
 use crate::record::Direction;
+
+mod counts;
+
+pub use counts::Counts;
+use counts::Tally;
 
 /// How long the kernel may keep packets of a block that is not full: the delay that a quiet interface adds.
 pub const BLOCK_MILLISECONDS: i32 = 50;
 /// Packets that are taken from a handle at once. Super-frames have 64 KiB and more, so that a chunk grows by some megabytes at most
 /// before its size is looked at.
 const TURN_PACKETS: usize = 64;
+/// How often counts are asked for, whether anybody wants them or not: they have 32 bits, which no link fills within this time.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// How often an interface that seems to be fine, and is refused, is tried.
+const TRIES: u32 = 3;
+/// The interface of libpcap that stands for all of a namespace.
+const ANY: &str = "any";
 /// `DLT_RAW` of Linux, which files know as `LINKTYPE_RAW`.
 const DLT_RAW: i32 = 12;
 
@@ -54,15 +65,13 @@ pub struct Place {
     pub vni: Option<Vni>,
 }
 
-/// What a handle saw.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Counts {
-    /// Packets that the kernel half of the filter let through.
-    pub received: u64,
-    /// Packets that found no room in the ring.
-    pub dropped: u64,
-    /// Packets that the interface itself dropped.
-    pub interface_dropped: u64,
+/// What becomes of a place that is gone, or down, when it is to be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// Nothing is opened: it was asked for.
+    Refuse,
+    /// The others are opened, and [`Live::take_ended`] tells of it: it was found, and things come and go.
+    LeaveOut,
 }
 
 /// Why an interface cannot be captured on, or no longer.
@@ -72,6 +81,8 @@ pub struct LiveError {
     pub label: String,
     /// Whether a right is missing.
     pub is_permission: bool,
+    /// Whether the interface or its namespace is there no more, or the interface is down.
+    pub is_away: bool,
     /// What is wrong, in libpcap's words or ours.
     pub reason: String,
 }
@@ -84,7 +95,18 @@ impl LiveError {
         };
         let lower = reason.to_lowercase();
         let is_permission = lower.contains("permission") || lower.contains("not permitted");
-        Self { label: label.into(), is_permission, reason }
+        Self { label: label.into(), is_permission, is_away: false, reason }
+    }
+
+    /// What a place that could not be opened says: where it is gone or down, that, whatever libpcap made of it.
+    fn of_opening(place: &Place, error: Self) -> Self {
+        let away = |reason: String| Self { label: place.label.clone(), is_away: true, is_permission: false, reason };
+        match Kernel::open(&place.namespace).and_then(|mut kernel| kernel.link_named(&place.interface)) {
+            Ok(None) if place.interface != ANY => away("was removed meanwhile".into()),
+            Ok(Some(link)) if !link.up => away("the interface is down".into()),
+            Err(gone) if gone.is_gone() => away(gone.to_string()),
+            _ => error,
+        }
     }
 }
 
@@ -102,13 +124,24 @@ impl std::error::Error for LiveError {}
 struct Tap {
     capture: Capture<Active>,
     interface: Arc<Interface>,
-    /// The last counts that libpcap gave, kept for when the interface is gone.
-    counts: Counts,
+    /// Kept for when the interface is gone.
+    tally: Tally,
     ended: bool,
 }
 
 impl Tap {
     fn open(place: &Place, options: Options) -> Result<Self, LiveError> {
+        let mut tries = 1;
+        loop {
+            match Self::try_open(place, options) {
+                // There and up, and still refused: it may have come up between the refusal and the look.
+                Err(error) if tries < TRIES && !error.is_away && !error.is_permission => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    fn try_open(place: &Place, options: Options) -> Result<Self, LiveError> {
         let error = |error: pcap::Error| LiveError::new(&place.label, &error);
         let open = || {
             let buffer = i32::try_from(options.buffer_bytes).unwrap_or(i32::MAX);
@@ -132,8 +165,13 @@ impl Tap {
             }
             capture.setnonblock()
         };
-        let inside = |reason: HostError| LiveError { label: place.label.clone(), is_permission: false, reason: reason.to_string() };
-        let capture = place.namespace.run(open).map_err(inside)?.map_err(error)?;
+        let inside = |reason: HostError| LiveError {
+            label: place.label.clone(),
+            is_permission: false,
+            is_away: reason.is_gone(),
+            reason: reason.to_string(),
+        };
+        let capture = place.namespace.run(open).map_err(inside)?.map_err(|refusal| LiveError::of_opening(place, error(refusal)))?;
         let link = match capture.get_datalink() {
             Linktype(DLT_RAW) => LinkType::RAW,
             Linktype(number) => LinkType(u16::try_from(number).unwrap_or(u16::MAX)),
@@ -145,7 +183,7 @@ impl Tap {
             vni: place.vni,
             ..Interface::named(place.label.clone(), link)
         };
-        Ok(Self { capture, interface: Arc::new(interface), counts: Counts::default(), ended: false })
+        Ok(Self { capture, interface: Arc::new(interface), tally: Tally::start(place), ended: false })
     }
 
     fn label(&self) -> &str {
@@ -154,7 +192,7 @@ impl Tap {
 
     /// Appends what the kernel has handed over.
     fn read(&mut self, chunk: &mut Chunk) -> Result<(), LiveError> {
-        let Self { capture, interface, .. } = self;
+        let Self { capture, interface, tally, .. } = self;
         let link = interface.link;
         while chunk.filled_bytes() < WINDOW_BYTES {
             let read = capture.dispatch(Some(TURN_PACKETS), |packet| {
@@ -165,7 +203,7 @@ impl Tap {
             });
             match read {
                 Ok(0) | Err(pcap::Error::TimeoutExpired) => break,
-                Ok(_) => {}
+                Ok(packets) => tally.add_captured(packets as u64),
                 Err(error) => return Err(LiveError::new(self.label(), &error)),
             }
         }
@@ -173,13 +211,31 @@ impl Tap {
     }
 
     fn counts(&mut self) -> Counts {
-        if let Ok(stat) = self.capture.stats() {
-            let [received, dropped, interface_dropped] = [stat.received, stat.dropped, stat.if_dropped].map(u64::from);
-            // libpcap subtracts what sysfs said at the start, and sysfs may be out of reach by now: below zero there is nothing to tell.
-            let interface_dropped = if interface_dropped > u64::from(u32::MAX / 2) { 0 } else { interface_dropped };
-            self.counts = Counts { received, dropped, interface_dropped };
+        let stat = self.capture.stats().ok();
+        self.tally.update(stat)
+    }
+}
+
+/// Opens places one by one; those that are away may be left out, as long as one is left.
+fn open_each<T>(
+    places: &[Place],
+    missing: Missing,
+    mut open: impl FnMut(&Place) -> Result<T, LiveError>,
+) -> Result<(Vec<T>, Vec<LiveError>), LiveError> {
+    let (mut opened, mut away) = (Vec::new(), Vec::new());
+    for place in places {
+        match open(place) {
+            Ok(one) => opened.push(one),
+            Err(error) if error.is_away && missing == Missing::LeaveOut => away.push(error),
+            Err(error) => return Err(error),
         }
-        self.counts
+    }
+    match away.pop() {
+        Some(last) if opened.is_empty() => Err(last),
+        last => {
+            away.extend(last);
+            Ok((opened, away))
+        }
     }
 }
 
@@ -199,17 +255,20 @@ pub struct Live {
     taps: Vec<Tap>,
     records: u64,
     ended: Vec<LiveError>,
+    missing: Missing,
+    /// When all counts were asked for.
+    counted: Instant,
 }
 
 impl Live {
-    /// Opens interfaces, all or none.
+    /// Opens interfaces: all or none, but for those that `missing` allows to be left out.
     ///
     /// # Errors
     ///
-    /// That of the first one that cannot be opened.
-    pub fn open(places: &[Place], options: Options) -> Result<Self, LiveError> {
-        let taps = places.iter().map(|place| Tap::open(place, options)).collect::<Result<_, _>>()?;
-        Ok(Self { taps, records: 0, ended: Vec::new() })
+    /// That of the first one that cannot be opened; where all are away, that of the last.
+    pub fn open(places: &[Place], options: Options, missing: Missing) -> Result<Self, LiveError> {
+        let (taps, ended) = open_each(places, missing, |place| Tap::open(place, options))?;
+        Ok(Self { taps, records: 0, ended, missing, counted: Instant::now() })
     }
 
     /// The open interfaces.
@@ -217,22 +276,31 @@ impl Live {
         self.taps.iter().map(|tap| &tap.interface)
     }
 
-    /// Sets the kernel half of a filter: `text` gives it for a link type, `None` for everything.
+    /// Sets the kernel half of a filter: `text` gives it for a link type, `None` for everything
+    /// ([`Filter::live_prefilter`](crate::filter::Filter::live_prefilter)).
     ///
-    /// A frame whose VLAN tag the network card took off looks untagged to the kernel's filter, while the decoder sees the tag put
-    /// back: on Ethernet, every tagged frame is let through, unless `exact`. What passes a tunnel device is in its network without a
-    /// tunnel header that the kernel's filter could look for: with `by_decoding`, a tunnel device gets no filter.
+    /// What passes a tunnel device is in its network without a tunnel header that the kernel's filter could look for: with
+    /// `by_decoding`, a tunnel device gets no filter.
     ///
     /// # Errors
     ///
-    /// When libpcap refuses the expression.
-    pub fn set_filter(&mut self, exact: bool, by_decoding: bool, text: impl Fn(LinkType) -> Option<String>) -> Result<(), LiveError> {
-        for tap in self.taps.iter_mut().filter(|tap| !(by_decoding && tap.interface.vni.is_some())) {
+    /// When libpcap refuses the expression. An interface that is away is one that ended, where that is allowed.
+    pub fn set_filter(&mut self, by_decoding: bool, text: impl Fn(LinkType) -> Option<String>) -> Result<(), LiveError> {
+        let Self { taps, ended, missing, .. } = self;
+        for tap in taps.iter_mut().filter(|tap| !(by_decoding && tap.interface.vni.is_some())) {
             let Some(text) = text(tap.interface.link) else { continue };
-            let tolerant = format!("({text}) or vlan");
-            let is_ethernet = tap.interface.link == LinkType::ETHERNET;
-            let set = if is_ethernet && !exact { tap.capture.filter(&tolerant, true) } else { tap.capture.filter(&text, true) };
-            set.map_err(|error| LiveError::new(tap.interface.name.as_deref().unwrap_or("?"), &error))?;
+            // libpcap empties the socket first, where word waits of an interface that went down, and possibly up again.
+            if let Err(error) = tap.capture.filter(&text, true) {
+                if *missing == Missing::LeaveOut && tap.tally.is_interface_away() {
+                    tap.ended = true;
+                    ended.push(LiveError { is_away: true, ..LiveError::new(tap.label(), &error) });
+                    continue;
+                }
+                tap.capture.filter(&text, true).map_err(|error| LiveError::new(tap.label(), &error))?;
+            }
+            if let Ok(stat) = tap.capture.stats() {
+                tap.tally.start_over(&stat);
+            }
         }
         Ok(())
     }
@@ -256,9 +324,12 @@ impl Live {
             self.taps.rotate_left(1);
         }
         self.records += chunk.len() as u64;
+        if self.counted.elapsed() >= COUNT_EVERY {
+            self.counts();
+        }
     }
 
-    /// Interfaces that ended since the last call, and why.
+    /// Interfaces that ended since the last call, or were away when they were to be opened, and why.
     pub fn take_ended(&mut self) -> Vec<LiveError> {
         std::mem::take(&mut self.ended)
     }
@@ -292,6 +363,7 @@ impl Live {
 
     /// What each handle saw until now.
     pub fn counts(&mut self) -> Vec<(Arc<Interface>, Counts)> {
+        self.counted = Instant::now();
         self.taps.iter_mut().map(|tap| (Arc::clone(&tap.interface), tap.counts())).collect()
     }
 }
@@ -299,5 +371,56 @@ impl Live {
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.taps.iter().map(Tap::label)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(interface: &str) -> Place {
+        let namespace = Namespace::current().unwrap();
+        Place { namespace, interface: interface.into(), label: interface.into(), mac: None, vni: None }
+    }
+
+    fn error(place: &Place, is_away: bool) -> LiveError {
+        LiveError { label: place.label.clone(), is_permission: false, is_away, reason: "no".into() }
+    }
+
+    /// `gone*` is gone, `bad*` cannot be opened, the rest is fine.
+    fn open(places: &[&str], missing: Missing) -> Result<(Vec<String>, Vec<String>), String> {
+        let places: Vec<Place> = places.iter().map(|name| place(name)).collect();
+        let opened = open_each(&places, missing, |place| match place.interface.get(..3) {
+            Some("gon") => Err(error(place, true)),
+            Some("bad") => Err(error(place, false)),
+            _ => Ok(place.interface.clone()),
+        });
+        let labels = |errors: Vec<LiveError>| errors.into_iter().map(|error| error.label).collect();
+        opened.map(|(opened, gone)| (opened, labels(gone))).map_err(|error| error.label)
+    }
+
+    #[test]
+    fn what_was_found_and_is_gone_is_left_out_and_told_and_the_others_are_opened() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(open(&["gone1", "ul0", "gone2", "lo"], Missing::LeaveOut), Ok((names(&["ul0", "lo"]), names(&["gone1", "gone2"]))));
+        assert_eq!(open(&["ul0"], Missing::LeaveOut), Ok((names(&["ul0"]), names(&[]))));
+        assert_eq!(open(&["gone1", "gone2"], Missing::LeaveOut), Err("gone2".into()), "nothing is left to capture on");
+        assert_eq!(open(&["ul0", "bad", "gone1"], Missing::LeaveOut), Err("bad".into()), "another fault is one");
+    }
+
+    #[test]
+    fn what_was_asked_for_and_is_gone_is_an_error() {
+        assert_eq!(open(&["ul0", "gone1", "lo"], Missing::Refuse), Err("gone1".into()));
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_said_to_be_gone_whatever_libpcap_says() {
+        let missing = place("no-such-one");
+        let told = LiveError::of_opening(&missing, error(&missing, false));
+        assert_eq!((told.is_away, told.to_string().as_str()), (true, "no-such-one: was removed meanwhile"));
+        for name in ["lo", ANY] {
+            let there = place(name);
+            assert_eq!(LiveError::of_opening(&there, error(&there, false)).to_string(), format!("{name}: no"));
+        }
     }
 }

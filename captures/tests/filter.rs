@@ -182,6 +182,47 @@ fn both_halves_are_explained_and_everything_has_a_reason() {
 }
 
 #[test]
+fn a_live_capture_is_explained_as_it_is_done() {
+    let explain = |text: &str, link| Filter::parse(text).unwrap().explain_live(&unguessed(), link);
+    let tagged = "a frame with a VLAN tag always passes, because the network card may have taken the tag off";
+    assert_eq!(
+        explain("port 53", LinkType::ETHERNET),
+        format!(
+            "kernel half: (port 53) or vlan\n    (on link type ethernet; {tagged})\nexact half:  port 53\n    (decided again, of the packet with its VLAN tag put back)\n"
+        )
+    );
+    assert_eq!(
+        explain("inbound and udp", LinkType::ETHERNET),
+        "kernel half: inbound and udp\n    (on link type ethernet)\nexact half:  none\n    (only the kernel knows which way a packet goes)\n"
+    );
+    assert!(explain("port 53", LinkType::LINUX_SLL2).starts_with("kernel half: port 53\n    (on link type sll2)\nexact half:  port 53\n"));
+    let tunnel = explain("vni 77", LinkType::ETHERNET);
+    assert!(
+        tunnel.contains(") or vlan\n") && tunnel.ends_with("; on a tunnel device everything passes)\nexact half:  vni 77\n"),
+        "{tunnel}"
+    );
+    let open = "kernel half: everything\n    ('stopped' is known only after decoding)\nexact half:  stopped\n";
+    assert_eq!(explain("stopped", LinkType::ETHERNET), open);
+    assert!(explain("ip protochain 17", LinkType::ETHERNET).contains("(decided again, "), "the kernel does not run it");
+    assert!(explain("ether host 02:00:00:00:00:01", LinkType::RAW).contains("(libpcap refuses it on link type raw)"));
+}
+
+#[test]
+fn what_the_kernel_gets_live_is_what_is_explained() {
+    for (text, alone) in
+        [("inbound", true), ("outbound and port 53", true), ("port 53", false), ("vni 5", false), ("outer(inbound)", false)]
+    {
+        let filter = Filter::parse(text).unwrap();
+        assert_eq!(filter.is_for_the_kernel_alone(), alone, "{text}");
+        for link in [LinkType::ETHERNET, LinkType::LINUX_SLL2, LinkType::RAW] {
+            let given = filter.live_prefilter(&unguessed(), link).unwrap_or_else(|| "everything".into());
+            let told = filter.explain_live(&unguessed(), link);
+            assert!(told.starts_with(&format!("kernel half: {given}\n")), "{text}: {told}");
+        }
+    }
+}
+
+#[test]
 fn every_expression_in_the_manual_is_a_filter() {
     let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/filters.md")).unwrap();
     let mut filters = 0;
@@ -193,11 +234,12 @@ fn every_expression_in_the_manual_is_a_filter() {
         }
     }
     assert!(filters >= 15, "{filters} expressions in the manual");
-    // Both transcripts are what the library says.
+    // The transcripts are what the library says.
     let error = Filter::parse("vni 77 and port 80").unwrap_err();
     let explained =
         Filter::parse("vni 77 and not inner(arp) and outer(net 10.88.0.0/16)").unwrap().explain(&unguessed(), LinkType::ETHERNET);
-    for text in [error.to_string(), error.pointed(), explained] {
+    let live = Filter::parse("udp port 53").unwrap().explain_live(&unguessed(), LinkType::ETHERNET);
+    for text in [error.to_string(), error.pointed(), explained, live] {
         assert!(manual.contains(text.trim_end()), "the manual lacks:\n{text}");
     }
 }

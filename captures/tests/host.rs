@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use overlay_captures::host::{
     FdbEntry, FdbFlags, FdbState, Hardware, HostErrorKind, Kernel, Link, Namespace, Survey, TunnelKind, VniFilterEntry, known_ports,
 };
+use overlay_captures::live::{Live, Missing, Options, Place};
 use overlay_decoder::{Mac, UdpTunnel, Vni};
 
 /// A namespace of a test's own, removed at its end.
@@ -235,6 +236,43 @@ fn a_namespace_that_ends_in_between_is_no_error_for_the_others() {
     assert!(survey.skipped.is_empty() && survey.namespaces.len() == 1, "{survey:?}");
     let error = Kernel::open(&namespaces[0]).unwrap_err();
     assert!(error.is_gone() && error.to_string().ends_with(": has ended meanwhile"), "{error}");
+}
+
+#[test]
+fn what_ends_between_looking_and_opening_is_told_and_the_others_are_opened() {
+    const TEST: &str = "what_ends_between_looking_and_opening_is_told_and_the_others_are_opened";
+    let labs = (Lab::new(TEST), Lab::new(TEST), Lab::new(TEST));
+    let (Some(stays), Some(ends), Some(loses)) = labs else { return };
+    let labels = [&stays, &ends, &loses].map(|lab| {
+        for arguments in ["link add one0 type veth peer name other0", "link set other0 up", "link set one0 up"] {
+            lab.ip(arguments);
+        }
+        format!("{}/one0", lab.name)
+    });
+    let places: Vec<Place> = [&stays, &ends, &loses]
+        .into_iter()
+        .zip(&labels)
+        .map(|(lab, label)| Place { namespace: lab.namespace(), interface: "one0".into(), label: label.clone(), mac: None, vni: None })
+        .collect();
+    drop(ends);
+    loses.ip("link del one0");
+    let options = Options { snaplen: 128, promiscuous: false, buffer_bytes: 1 << 20, direction: None };
+    let mut live = Live::open(&places, options, Missing::LeaveOut).unwrap();
+    let open: Vec<&str> = live.interfaces().filter_map(|interface| interface.name.as_deref()).collect();
+    assert_eq!(open, [labels[0].as_str()]);
+    let told: Vec<String> = live.take_ended().iter().map(ToString::to_string).collect();
+    let expected =
+        [format!("{}: netns {}: has ended meanwhile", labels[1], places[1].namespace), format!("{}: was removed meanwhile", labels[2])];
+    assert_eq!(told, expected);
+    // What was asked for by name is an error, and so is it when nothing is left.
+    let refused = |places: &[Place], missing| Live::open(places, options, missing).map(drop).unwrap_err().to_string();
+    assert_eq!(refused(&places, Missing::Refuse), expected[0]);
+    assert_eq!(refused(&places[1..], Missing::LeaveOut), expected[1]);
+    // One that goes between opening and its filter is one that ended.
+    stays.ip("link del one0");
+    live.set_filter(false, |_| Some("udp".to_owned())).unwrap();
+    let told: Vec<String> = live.take_ended().iter().map(ToString::to_string).collect();
+    assert!(live.is_over() && told.len() == 1 && told[0].starts_with(&format!("{}: ", labels[0])), "{told:?}");
 }
 
 #[test]

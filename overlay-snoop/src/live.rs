@@ -84,10 +84,7 @@ fn capture(
     loop {
         live.fill(&mut chunk);
         work.chunk(&chunk, sink, output, &mut || live.counts())?;
-        let ended = live.take_ended();
-        for error in &ended {
-            say(&error.to_string());
-        }
+        tell_ended(live);
         if live.is_over() {
             return Err(Fault::Live(format!("no interface is left to capture on ({})", work.matched())));
         }
@@ -122,11 +119,16 @@ fn capture(
     }
 }
 
+/// Says which interfaces ended, and why.
+pub(crate) fn tell_ended(live: &mut Live) {
+    live.take_ended().iter().for_each(|error| say(&error.to_string()));
+}
+
 fn summary(counts: &[(Arc<Interface>, Counts)], matched: u64) -> String {
     let sum = |field: fn(&Counts) -> u64| counts.iter().map(|(_, counts)| field(counts)).sum::<u64>();
     format!(
         "{matched} matched, {} captured, {} dropped by the kernel, {} dropped by interfaces",
-        sum(|counts| counts.received),
+        sum(|counts| counts.captured),
         sum(|counts| counts.dropped),
         sum(|counts| counts.interface_dropped)
     )

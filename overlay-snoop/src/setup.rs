@@ -13,7 +13,7 @@ use crate::rights::{Enforcement, RightsPlan, UserChoice, drop_rights};
 use crate::show::{Bytes, Look, Show, Sieve, View};
 use crate::stats::Stats;
 use overlay_captures::filter::Filter;
-use overlay_captures::live::{Live, Options};
+use overlay_captures::live::{Live, Missing, Options};
 use overlay_captures::{Direction, Format, LinkType, Reader};
 use overlay_decoder::names::Names;
 use overlay_decoder::text::Text;
@@ -53,6 +53,13 @@ impl From<Fault> for Refusal {
     }
 }
 
+/// Where packets come from.
+#[derive(Clone, Copy)]
+enum Source {
+    File,
+    Live,
+}
+
 /// What both kinds of job need.
 struct Basis {
     config: Config,
@@ -88,11 +95,12 @@ impl Basis {
         Sieve::new(Walker::new(self.config.clone()), matcher, self.filter.as_ref().is_none_or(Filter::needs_decode))
     }
 
-    fn explain(mut self, link: LinkType) -> Result<(), Refusal> {
+    fn explain(mut self, link: LinkType, source: Source) -> Result<(), Refusal> {
         let mut text = Text::new();
-        match &self.filter {
-            Some(filter) => text.text(&filter.explain(&self.config, link)),
-            None => text.text("no filter: every packet is shown\n"),
+        match (&self.filter, source) {
+            (Some(filter), Source::File) => text.text(&filter.explain(&self.config, link)),
+            (Some(filter), Source::Live) => text.text(&filter.explain_live(&self.config, link)),
+            (None, _) => text.text("no filter: every packet is shown\n"),
         }
         Ok(self.output.write(&mut text).map_err(Fault::Output)?)
     }
@@ -138,7 +146,7 @@ impl From<Refusal> for Ended {
 fn read(flags: &Flags, path: &Path, mut basis: Basis) -> Result<(), Ended> {
     let mut reader = Reader::open(path).map_err(Refusal::data)?;
     if flags.explain {
-        return Ok(basis.explain(reader.link().unwrap_or(LinkType::ETHERNET))?);
+        return Ok(basis.explain(reader.link().unwrap_or(LinkType::ETHERNET), Source::File)?);
     }
     let sink = match &flags.write {
         Some(target) => {
@@ -179,7 +187,9 @@ fn capture(flags: &Flags, mut basis: Basis) -> Result<(), Ended> {
         return Ok(basis.output.write(&mut text).map_err(Fault::Output)?);
     }
     if flags.explain {
-        return Ok(basis.explain(LinkType::ETHERNET)?);
+        // Interfaces are not opened for this: a right may be missing. All of a namespace has a link type of its own.
+        let any = flags.interfaces.iter().any(|name| name == "any");
+        return Ok(basis.explain(if any { LinkType::LINUX_SLL2 } else { LinkType::ETHERNET }, Source::Live)?);
     }
     let places = host.places(flags).map_err(Refusal::data)?;
     let turns = Turns { size: flags.file_size, seconds: flags.file_seconds, keep: flags.file_count.map(|count| count as usize) };
@@ -208,8 +218,11 @@ fn capture(flags: &Flags, mut basis: Basis) -> Result<(), Ended> {
             Some(DirectionFlag::Inout) | None => None,
         },
     };
-    let mut live = Live::open(&places, options).map_err(|error| Refusal::data(live::refusal(&error)))?;
+    // What was found by looking may be gone by now; what was asked for by its name must be there.
+    let missing = if flags.all_netns || flags.interfaces.is_empty() { Missing::LeaveOut } else { Missing::Refuse };
+    let mut live = Live::open(&places, options, missing).map_err(|error| Refusal::data(live::refusal(&error)))?;
     let sieve = kernel_filter(&basis, &mut live)?;
+    live::tell_ended(&mut live);
     let sink = live_sink(flags, &live, files, turns)?;
     listening(flags, &host, &live);
 
@@ -238,12 +251,11 @@ fn capture(flags: &Flags, mut basis: Basis) -> Result<(), Ended> {
 /// Gives the kernel its half of the filter, and this process the other.
 fn kernel_filter(basis: &Basis, live: &mut Live) -> Result<Sieve, Refusal> {
     let Some(filter) = &basis.filter else { return Ok(basis.sieve()) };
-    // Only the kernel knows the direction of a live packet. In everything else the process decides again: the kernel's half sees a
-    // packet whose VLAN tag the network card took off as untagged, and a capture must show what reading it from a file would show.
-    let directed = filter.to_string().split(|char: char| !char.is_alphanumeric()).any(|word| matches!(word, "inbound" | "outbound"));
-    let alone =
-        directed && !filter.needs_decode() && live.interfaces().all(|interface| filter.prefilter(&basis.config, interface.link).is_some());
-    live.set_filter(alone, filter.needs_decode(), |link| filter.prefilter(&basis.config, link)).map_err(Refusal::data)?;
+    // What the kernel alone can answer is not asked again. In everything else the process decides: the kernel's half sees a packet
+    // whose VLAN tag the network card took off as untagged, and a capture must show what reading it from a file would show.
+    let has_half = |link| filter.prefilter(&basis.config, link).is_some();
+    let alone = filter.is_for_the_kernel_alone() && live.interfaces().all(|interface| has_half(interface.link));
+    live.set_filter(filter.needs_decode(), |link| filter.live_prefilter(&basis.config, link)).map_err(Refusal::data)?;
     Ok(if alone { Sieve::new(Walker::new(basis.config.clone()), None, true) } else { basis.sieve() })
 }
 
@@ -266,6 +278,9 @@ fn listening(flags: &Flags, host: &Host, live: &Live) {
         && let Some(tunnels) = host.tunnels()
     {
         live::say(&tunnels);
+    }
+    if flags.all_netns {
+        host.survey.skipped.iter().for_each(|skipped| live::say(&format!("not looked into: {skipped}")));
     }
     let names: Vec<String> =
         live.interfaces().map(|interface| format!("{} ({})", interface.name.as_deref().unwrap_or("?"), interface.link)).collect();

@@ -37,14 +37,17 @@ const NEEDS: &[Need] = &[
     // End-to-end tests read compressed captures through pipes.
     Need { package: "gzip", presence: Presence::Program("gzip"), tasks: &[Task::Test, Task::Dist] },
     Need { package: "zstd", presence: Presence::Program("zstd"), tasks: &[Task::Test] },
-    // Labs: namespaces with links as on a wire, pings, dropped packets; and a program started as somebody without rights.
-    Need { package: "iproute2", presence: Presence::Program("ip"), tasks: &[Task::Demo, Task::Test] },
+    // Labs: namespaces with links as on a wire, pings, dropped packets; and a program started as somebody without rights, or on one core.
+    Need { package: "iproute2", presence: Presence::Program("ip"), tasks: &[Task::Demo, Task::Test, Task::Bench] },
     Need { package: "iputils-ping", presence: Presence::Program("ping"), tasks: &[Task::Demo, Task::Test] },
     // A session of the README pipes JSON into it.
     Need { package: "python3", presence: Presence::Program("python3"), tasks: &[Task::Test] },
     Need { package: "nftables", presence: Presence::Program("nft"), tasks: &[Task::Test] },
-    Need { package: "ethtool", presence: Presence::Program("ethtool"), tasks: &[Task::Test] },
-    Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Test] },
+    Need { package: "ethtool", presence: Presence::Program("ethtool"), tasks: &[Task::Test, Task::Bench] },
+    Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Test, Task::Bench] },
+    // Watches the probes; readelf reads the notes that announce them.
+    Need { package: "bpftrace", presence: Presence::Program("bpftrace"), tasks: &[Task::Test] },
+    Need { package: "binutils", presence: Presence::Program("readelf"), tasks: &[Task::Test] },
     // GNU time reads a child's peak memory.
     Need { package: "time", presence: Presence::Program("time"), tasks: &[Task::Bench] },
 ];

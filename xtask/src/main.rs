@@ -47,7 +47,7 @@ const TASKS: &[Usage] = &[
         task: Task::Bench,
         word: "bench",
         arguments: "[NAME]",
-        does: "measure against peers and write docs/benchmarks.md; names: decode",
+        does: "measure against peers and write docs/benchmarks.md; names: decode, live",
     },
     Usage {
         task: Task::Fuzz,

@@ -65,6 +65,9 @@ use error::quoted;
 use expression::{Node, Place};
 use program::{Program, Refusal, called};
 
+/// Words of pcap-filter(7) for which way a packet goes.
+const DIRECTIONS: [&str; 2] = ["inbound", "outbound"];
+
 /// A filter whose every part is known to be right. Cheap to clone, shared between threads; each makes its own [`Matcher`].
 ///
 /// Displays in the suite's one spelling, see [`Expression`].
@@ -122,7 +125,7 @@ impl Filter {
     }
 
     /// Whether the answer needs the decoded packet. Else [`Matcher::prefilter_matches`] is exact; and if the expression has no word of
-    /// ours, so is the kernel with the text of [`prefilter`](Self::prefilter), where there is one.
+    /// ours, so is a program of the text of [`prefilter`](Self::prefilter), where there is one.
     #[must_use]
     pub fn needs_decode(&self) -> bool {
         fn needs(expression: &Expression, node: &Node) -> bool {
@@ -147,7 +150,66 @@ impl Filter {
         prefilter::prefilter(&self.shared, config, link).text
     }
 
-    /// Both halves in words: what the kernel drops, in how many BPF instructions, and what decides in the end.
+    /// Whether only the kernel can answer on a live capture: the expression is pcap-filter's alone and asks which way a packet goes,
+    /// which is not in the packet.
+    #[must_use]
+    pub fn is_for_the_kernel_alone(&self) -> bool {
+        let Shared { expression, .. } = &*self.shared;
+        let asks_direction = |text: &str| text.split(|char: char| !char.is_alphanumeric()).any(|word| DIRECTIONS.contains(&word));
+        expression.bare && expression.pcaps.iter().any(|pcap| asks_direction(&pcap.text))
+    }
+
+    /// The kernel half on a live capture. The network card may have taken the VLAN tag off a frame before the kernel's filter looks, while
+    /// the decoder sees it put back: on Ethernet every tagged frame passes as well, unless the filter
+    /// [`is_for_the_kernel_alone`](Self::is_for_the_kernel_alone).
+    #[must_use]
+    pub fn live_prefilter(&self, config: &Config, link: LinkType) -> Option<String> {
+        let text = self.prefilter(config, link)?;
+        Some(if self.passes_tagged(link) { format!("({text}) or vlan") } else { text })
+    }
+
+    fn passes_tagged(&self, link: LinkType) -> bool {
+        link == LinkType::ETHERNET && !self.is_for_the_kernel_alone()
+    }
+
+    /// Both halves of a live capture in words: what the kernel drops, and what is decided, or decided again, after that.
+    #[must_use]
+    pub fn explain_live(&self, config: &Config, link: LinkType) -> String {
+        let half = prefilter::prefilter(&self.shared, config, link);
+        let on = called(link);
+        let alone = half.text.is_some() && self.is_for_the_kernel_alone();
+        let mut notes = Vec::new();
+        let kernel = match self.live_prefilter(config, link) {
+            Some(text) => {
+                if half.instructions == 0 && !alone {
+                    notes.push(format!("libpcap refuses it on {on}"));
+                } else {
+                    notes.push(format!("on {on}"));
+                }
+                if self.passes_tagged(link) {
+                    notes.push("a frame with a VLAN tag always passes, because the network card may have taken the tag off".into());
+                }
+                if self.needs_decode() {
+                    notes.push("on a tunnel device everything passes".into());
+                }
+                text
+            }
+            None => {
+                notes.push(half.why);
+                "everything".into()
+            }
+        };
+        let exact = match &self.shared.expression.root {
+            Node::All => "everything".into(),
+            _ if alone => "none\n    (only the kernel knows which way a packet goes)".into(),
+            _ if self.needs_decode() => self.to_string(),
+            _ => format!("{self}\n    (decided again, of the packet with its VLAN tag put back)"),
+        };
+        format!("kernel half: {kernel}\n    ({})\nexact half:  {exact}\n", notes.join("; "))
+    }
+
+    /// Both halves in words, for a file: what can be refused before decoding, in how many BPF instructions, and what decides in the end.
+    /// A live capture asks more: [`explain_live`](Self::explain_live).
     #[must_use]
     pub fn explain(&self, config: &Config, link: LinkType) -> String {
         let half = prefilter::prefilter(&self.shared, config, link);

@@ -9,10 +9,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, retry_on_intr, write};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recvfrom, sendto, socket_with};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with};
 
 use super::error::{HostError, HostErrorKind};
 use super::fdb::FdbEntry;
@@ -94,6 +94,43 @@ impl Kernel {
             links.extend(Link::from_message(body))
         })?;
         Ok(links)
+    }
+
+    /// The interface with this number; nothing where there is none.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn link(&mut self, index: u32) -> Result<Option<Link>, HostError> {
+        // struct ifinfomsg: the number is its third field, at byte 4.
+        let header = [&[0; 4][..], &index.to_ne_bytes(), &[0; 8]].concat();
+        self.one_link(&format!("interface {index}"), &header, &[])
+    }
+
+    /// The interface with this name; nothing where there is none.
+    ///
+    /// # Errors
+    /// When the kernel refuses, as it does a name of more than 15 bytes.
+    pub fn link_named(&mut self, name: &str) -> Result<Option<Link>, HostError> {
+        self.one_link(&format!("interface {name}"), &[0; link::HEADER_BYTES], &[(link::NAME, &[name.as_bytes(), &[0]].concat())])
+    }
+
+    fn one_link(&mut self, what: &str, header: &[u8], attributes: &[(u16, &[u8])]) -> Result<Option<Link>, HostError> {
+        let sequence = self.next_sequence();
+        let request = MessageBuilder::new(GET_LINK, REQUEST, sequence, header);
+        let request = attributes.iter().fold(request, |request, (kind, value)| request.attribute(*kind, value));
+        let mut found = None;
+        let mut take = |message: Message<'_>| {
+            if message.kind == NEW_LINK {
+                found = Link::from_message(message.body);
+            }
+            // Not a dump: the first message is the answer.
+            true
+        };
+        match self.send(request).and_then(|()| self.receive(sequence, &mut take)) {
+            Ok(_) => Ok(found),
+            Err(Fault::System(Errno::NODEV)) => Ok(None),
+            Err(fault) => Err(self.fail(what, fault)),
+        }
     }
 
     /// The forwarding database of the interface with number `link`: its own table and, where it is the port of a bridge, what the bridge
@@ -202,7 +239,9 @@ impl Kernel {
 
     fn send(&self, request: MessageBuilder) -> Result<(), Fault> {
         let request = request.bytes();
-        retry_on_intr(|| sendto(&self.socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0)))?;
+        // Without an address it goes to the kernel. Not sendto(2), which a capture that gave up its rights may not call; a datagram is
+        // written whole or not at all.
+        retry_on_intr(|| write(&self.socket, &request))?;
         Ok(())
     }
 
@@ -376,5 +415,11 @@ mod tests {
         assert!(refused.contains("VNI filter of interface 1: "), "{refused}");
         // After an error the socket can be used again.
         assert_eq!(kernel.links().unwrap().len(), links.len());
+        // By number and by name, without the others.
+        assert_eq!(kernel.link(1).unwrap().map(|link| link.name), Some("lo".to_owned()));
+        assert_eq!(kernel.link_named("lo").unwrap().map(|link| link.index), Some(1));
+        assert_eq!((kernel.link(u32::MAX >> 1).unwrap(), kernel.link_named("no-such-one").unwrap()), (None, None));
+        let refused = kernel.link_named("a-name-of-more-than-fifteen").unwrap_err().to_string();
+        assert!(refused.contains("interface a-name-of-more-than-fifteen: "), "{refused}");
     }
 }

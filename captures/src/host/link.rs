@@ -13,7 +13,7 @@ use super::tunnel::Tunnel;
 pub(super) const HEADER_BYTES: usize = 16;
 
 const ADDRESS: u16 = 1; // IFLA_ADDRESS and so on.
-const NAME: u16 = 3;
+pub(super) const NAME: u16 = 3;
 const MTU: u16 = 4;
 const LINK: u16 = 5;
 const MASTER: u16 = 10;
@@ -168,6 +168,8 @@ pub struct Counters {
     pub tx_dropped: u64,
     /// Multicast packets received.
     pub multicast: u64,
+    /// Packets that the interface had no room for: its missed and FIFO errors.
+    pub rx_missed: u64,
 }
 
 impl Counters {
@@ -183,6 +185,8 @@ impl Counters {
             rx_dropped: counter(6),
             tx_dropped: counter(7),
             multicast: counter(8),
+            // rx_fifo_errors and rx_missed_errors: drivers count in the one or the other.
+            rx_missed: counter(14).saturating_add(counter(15)),
         }
     }
 }
@@ -204,7 +208,7 @@ mod tests {
     fn an_interface_is_read_with_all_that_is_known_of_it() {
         let mut info = Vec::new();
         append_attribute(&mut info, INFO_KIND, b"veth\0");
-        let counters: Vec<u8> = (1..=9_u64).flat_map(u64::to_ne_bytes).collect();
+        let counters: Vec<u8> = (1..=24_u64).flat_map(u64::to_ne_bytes).collect();
         let message = MessageBuilder::new(16, 0, 0, &header(1, 7, FLAG_UP | FLAG_LOWER_UP))
             .attribute(NAME, b"eth0\0")
             .attribute(ADDRESS, &[2, 8, 0x20, 0xa, 0, 1])
@@ -238,6 +242,7 @@ mod tests {
                 rx_dropped: 7,
                 tx_dropped: 8,
                 multicast: 9,
+                rx_missed: 15 + 16,
             },
             tunnel: None,
         };

@@ -215,10 +215,16 @@ impl Namespace {
             Ok(_) => Err(self.fail(HostErrorKind::Gone)),
             Err(error) => Err(self.fail(match error.kind() {
                 ErrorKind::NotFound => HostErrorKind::Gone,
+                _ if self.has_ended() => HostErrorKind::Gone,
                 ErrorKind::PermissionDenied => HostErrorKind::NotPermitted { needs: NEEDS_LOOK },
                 _ => HostErrorKind::Io(error),
             })),
         }
+    }
+
+    /// Whether it is known by a process that has ended: one that does so while its file is opened may look as if it were not ours to see.
+    fn has_ended(&self) -> bool {
+        matches!(self.label, Label::Process(pid, _) if !Path::new("/proc").join(pid.to_string()).exists())
     }
 
     fn cannot_enter(&self, errno: Errno) -> HostError {

@@ -35,6 +35,7 @@
 
 mod describe;
 mod error;
+mod flood;
 mod frames;
 mod lab;
 mod names;
@@ -46,6 +47,7 @@ mod steps;
 mod traffic;
 
 pub use error::{LabError, need_root, wait_until};
+pub use flood::{FloodReport, VxlanFlood};
 pub use frames::{Frames, send_frame};
 pub use lab::{Builder, Lab, Node};
 pub use names::{LabId, Owner};

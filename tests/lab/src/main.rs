@@ -4,7 +4,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use overlay_lab::{
     Answers, Attach, Builder, Extension, Family, Join, Lab, LabError, LabId, Namespace, Offloads, Overlay, StateFolder, Stored, Targets,
-    UdpEcho, UdpLoad, clean, need_root, send_frame, stored,
+    UdpEcho, UdpLoad, VxlanFlood, clean, need_root, send_frame, stored,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::ffi::OsString;
@@ -76,6 +76,16 @@ enum Task {
         /// Send only: nobody is expected to answer
         #[arg(long)]
         one_way: bool,
+    },
+    /// Send VXLAN packets at a steady rate; each is a frame of its own on links of `up --wire-like`
+    Flood {
+        /// Where to: 10.88.0.2:4789
+        to: SocketAddr,
+        /// Packets per second
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+        /// How long
+        seconds: u64,
     },
 }
 
@@ -247,6 +257,11 @@ fn run(task: Task) -> Result<ExitCode, LabError> {
             let answers = if one_way { Answers::Ignore } else { Answers::Collect(Duration::from_secs(2)) };
             let report = UdpLoad { to, count, size, source_port, answers }.send()?;
             say(&format!("sent {} answered {}\n", report.sent, report.answered))?;
+        }
+        Task::Flood { to, rate, seconds } => {
+            let report = VxlanFlood { to, rate, duration: Duration::from_secs(seconds) }.send()?;
+            let (elapsed, latest) = (report.elapsed.as_secs_f64(), report.latest.as_micros());
+            say(&format!("sent {} in {elapsed:.3} s, at most {latest} us late\n", report.sent))?;
         }
     }
     Ok(ExitCode::SUCCESS)

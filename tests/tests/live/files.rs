@@ -134,9 +134,52 @@ fn counts_of_packets_and_drops_are_in_the_file() {
     let host = lab.host(1);
     host.send_frame("ul0", &frame(host, &[0x88, 0xb5, 1]), 13).unwrap();
     stop(running);
-    // Interface statistics block: type 5, then option 4 isb_ifrecv (8 bytes, 13) and 5 isb_ifdrop or 7 isb_osdrop (draft-ietf-opsawg-pcapng 4.6).
+    // Option 4 is isb_ifrecv, 7 is isb_osdrop.
     let bytes = std::fs::read(&file).unwrap();
-    let option = |code: u8, value: u8| [code, 0, 8, 0, value, 0, 0, 0, 0, 0, 0, 0];
-    let has = |wanted: [u8; 12]| bytes.windows(12).any(|window| window == wanted);
+    let has = |wanted: Vec<u8>| bytes.windows(wanted.len()).any(|window| window == wanted);
     assert!(has(option(4, 13)) && has(option(7, 0)), "no counts in {}", read(&file, ["-#"]).stdout);
+}
+
+/// Bytes of an option of an interface statistics block that holds a number (draft-ietf-opsawg-pcapng 4.6).
+fn option(code: u8, value: u64) -> Vec<u8> {
+    [&[code, 0, 8, 0][..], &value.to_le_bytes()].concat()
+}
+
+#[test]
+fn every_packet_is_captured_or_counted_as_dropped_whatever_the_load() {
+    if !can_run("every_packet_is_captured_or_counted_as_dropped_whatever_the_load") {
+        return;
+    }
+    const SENT: u32 = 40_009;
+    let lab = lab("live_drops");
+    let (host, peer) = (lab.host(1), lab.host(2));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("drops.pcapng");
+    let ring = ["-B", "512", "-i", "ul0"];
+    let filter = ["ether proto 0x88b5"];
+    let writing = listen(host, ring.iter().chain(&["-w", &path(&file)]).chain(&filter));
+    let printing = listen(host, ring.iter().chain(&["-n", "-t"]).chain(&filter));
+    let frame = frame(peer, &[&[0x88, 0xb5][..], &[7; 200]].concat());
+    // Stopped, so that the ring is full however fast the machine is; then running, so that room comes and goes.
+    for signal in ["STOP", "CONT"] {
+        writing.signal(signal);
+        printing.signal(signal);
+        peer.send_frame("ul0", &frame, SENT).unwrap();
+    }
+    let sent = 2 * u64::from(SENT);
+    let [writing, printing] = [writing, printing].map(stop);
+    for ended in [&writing, &printing] {
+        let [captured, dropped, matched] = ["captured", "dropped by the kernel", "matched"].map(|word| counted(ended, word));
+        assert_eq!((captured + dropped, matched), (sent, captured), "{}", ended.stderr);
+        assert!(dropped > u64::from(SENT) / 2 && captured > 0, "a ring of 512 KiB cannot hold them: {}", ended.stderr);
+    }
+    // The file says the same of itself, and has as many packets.
+    let [captured, dropped] = ["captured", "dropped by the kernel"].map(|word| counted(&writing, word));
+    assert_eq!(read(&file, ["--count"]).good(), format!("{captured} packets\n"));
+    assert_eq!(printing.stdout.lines().count() as u64, counted(&printing, "captured"));
+    let bytes = std::fs::read(&file).unwrap();
+    let tail = &bytes[bytes.len() - 200..];
+    let has = |wanted: Vec<u8>| tail.windows(wanted.len()).any(|window| window == wanted);
+    // isb_ifrecv counts what the handle was offered, isb_ifdrop what the interface lost, isb_osdrop what found no room.
+    assert!(has(option(4, sent)) && has(option(5, 0)) && has(option(7, dropped)), "{tail:?}");
 }

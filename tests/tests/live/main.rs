@@ -7,6 +7,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod comings;
+mod encapsulations;
 mod endings;
 mod errors;
 mod files;
@@ -39,10 +41,10 @@ fn lab(name: &str) -> Lab {
 /// overlay-snoop in a namespace, not started yet.
 fn snoop_in<S: AsRef<str>>(namespace: &Namespace, arguments: impl IntoIterator<Item = S>) -> Run {
     let enter = ["--net".to_owned() + "=" + &namespace.path().display().to_string(), "--".into(), path(&program("overlay-snoop"))];
-    // A small ring: many of these run at a time.
-    let arguments: Vec<String> =
-        ["-B", "8192"].into_iter().map(str::to_owned).chain(arguments.into_iter().map(|one| one.as_ref().into())).collect();
-    Run::new("nsenter").args(enter).args(arguments).env("TZ", "UTC").env("NO_COLOR", "1")
+    let arguments: Vec<String> = arguments.into_iter().map(|one| one.as_ref().into()).collect();
+    // A small ring, unless told otherwise: many of these run at a time.
+    let ring: &[&str] = if arguments.iter().any(|argument| argument == "-B") { &[] } else { &["-B", "8192"] };
+    Run::new("nsenter").args(enter).args(ring).args(arguments).env("TZ", "UTC").env("NO_COLOR", "1")
 }
 
 /// overlay-snoop in a namespace, listening.

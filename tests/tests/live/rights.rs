@@ -88,3 +88,51 @@ fn a_capture_with_a_name_of_a_user_becomes_that_user_and_an_unknown_one_is_refus
     let ended = crate::snoop_in(lab.host(1), ["-i", "ul0", "-Z", "no-such-user"]).end();
     assert!(ended.code == 1 && ended.stderr.contains("no-such-user"), "{}", ended.stderr);
 }
+
+/// An /etc of a test's own for a program: users as the host has them, names of the test's choice.
+fn with_names(folder: &std::path::Path, hosts: &str, ethers: &str) {
+    for file in ["passwd", "group"] {
+        std::fs::copy(format!("/etc/{file}"), folder.join(file)).unwrap();
+    }
+    std::fs::write(folder.join("hosts"), hosts).unwrap();
+    std::fs::write(folder.join("ethers"), ethers).unwrap();
+    // Nobody may read them once rights are given up: what is printed was read before.
+    for file in ["hosts", "ethers"] {
+        std::fs::set_permissions(folder.join(file), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+}
+
+#[test]
+fn names_of_hosts_and_ethers_are_printed_by_a_capture_that_became_nobody() {
+    if !can_run("names_of_hosts_and_ethers_are_printed_by_a_capture_that_became_nobody") {
+        return;
+    }
+    let lab = lab("live_names");
+    let folder = tempfile::tempdir().unwrap();
+    let [underlay, tenant, mac] =
+        [lab.host(1).ipv4().to_string(), lab.tenant(2, 77, 1).ipv4().to_string(), lab.tenant(1, 77, 1).mac().into()];
+    with_names(folder.path(), &format!("{underlay} rack-one\n{tenant} shop.blue\n"), &format!("{mac} blue-card\n"));
+    let start = |numeric: &[&str]| {
+        // A mount namespace of its own, in which that folder is /etc; the process id stays the same through it all.
+        let mount = "mount --bind \"$0\" /etc && exec \"$@\"";
+        let net = format!("--net={}", lab.host(1).path().display());
+        let program = path(&overlay_tests::program("overlay-snoop"));
+        let words = [&net, "--", "unshare", "--mount", "sh", "-c", mount, &path(folder.path()), &program];
+        let options = ["-B", "2048", "-i", "ul0", "-t", "-e", "--strict-sandbox", "inner(icmp[icmptype] = icmp-echo)"];
+        crate::listening(Run::new("nsenter").args(words).args(numeric).args(options).env("TZ", "UTC").env("NO_COLOR", "1"))
+    };
+    let (named, numeric) = (start(&[]), start(&["-n"]));
+    let nobody = Run::new("id").args(["-u", "nobody"]).end().stdout;
+    overlay_lab::wait_until("the sandbox", AT_ONCE * 10, || status(named.id())["Seccomp"] == "2").unwrap();
+    assert_eq!(status(named.id())["Uid"].split_whitespace().next(), Some(nobody.trim()));
+    ping(&lab, 77, 2);
+    let (named, numeric) = (stop(named).stdout, stop(numeric).stdout);
+    let has = |text: &str| [text.contains("rack-one"), text.contains("shop.blue"), text.contains("blue-card")];
+    assert_eq!((has(&named), named.lines().count()), ([true; 3], 2), "{named}");
+    assert_eq!((has(&numeric), numeric.lines().count()), ([false; 3], 2), "{numeric}");
+    // Who has no name keeps the address.
+    assert!(
+        named.contains(&lab.host(2).ipv4().to_string()) && numeric.contains(&underlay) && numeric.contains(&tenant),
+        "{named}{numeric}"
+    );
+}

@@ -171,7 +171,7 @@ fn report(workspace: &Workspace, contenders: &[Contender], machine: &[String]) -
 }
 
 /// `1234567.8` as `1,234,568`.
-fn thousands(number: f64) -> String {
+pub(super) fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -4,6 +4,7 @@
 //! commands, and writes its part of `docs/benchmarks.md`. It never fails because something was slow.
 
 mod decode;
+mod live;
 mod measure;
 mod page;
 mod traffic;
@@ -14,7 +15,7 @@ use crate::{Task, install};
 /// A benchmark: its name on the command line and what runs it.
 type Benchmark = (&'static str, fn(&Workspace) -> Outcome);
 
-const BENCHMARKS: &[Benchmark] = &[("decode", decode::run)];
+const BENCHMARKS: &[Benchmark] = &[("decode", decode::run), ("live", live::run)];
 
 /// Runs one benchmark or all of them.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
