@@ -1,0 +1,76 @@
+//! What does each probe carry when it fires? One firing of every probe, with values that go wrong where something can.
+
+use std::fmt::{self, Display};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often a text of this program was displayed.
+static DISPLAYED: AtomicU64 = AtomicU64::new(0);
+
+/// How often a text was displayed until now.
+pub(crate) fn displayed() -> u64 {
+    DISPLAYED.load(Ordering::Relaxed)
+}
+
+/// A text that counts when it is displayed; `{:?}` does not count.
+#[derive(Clone, Copy)]
+struct Text(&'static str);
+
+impl Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        DISPLAYED.fetch_add(1, Ordering::Relaxed);
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.0, f)
+    }
+}
+
+/// Fires every probe once. `said` is told of each before it fires: its name and its arguments as `{:?}`, with one blank between.
+///
+/// Each `SITE` is a place of its own in the program; it is part of the values, so that the compiler does not join them. The last
+/// firing has it as its first argument, which ends the tracer of the tests.
+#[inline(never)]
+pub(crate) fn fire<const SITE: u32>(mut said: impl FnMut(fmt::Arguments<'_>)) {
+    macro_rules! fire {
+        ($name:literal $function:ident $($value:expr),+) => {{
+            said(format_args!(concat!($name, $(fire!(@blank $value)),+), $($value),+));
+            overlay_probes::$function($($value),+);
+        }};
+        (@blank $value:expr) => { " {:?}" };
+    }
+    let vl2 = [Text("02:08:20:0a:00:01"), Text("ff:ff:ff:ff:ff:ff"), Text("33:33:00:00:00:01")];
+    let ul3 = [Text("10.0.0.2:4789"), Text("[fd00:aaaa:bbbb:cccc:dddd:eeee:ffff:1]:65535"), Text("[::1]:1"), Text("10.0.0.3")];
+    let nothing = Text("");
+    let frame = 0x0001_0000_0000_0000_u64 + u64::from(SITE);
+    fire!("tx-batch" tx_batch SITE, u32::MAX, 64_u32, u64::MAX);
+    fire!("rx-batch" rx_batch SITE, 0_u32, 0x8000_0000_u32, 0x8000_0000_0000_0000_u64);
+    fire!("tx-frame" tx_frame frame, 77_u32, SITE, 1514_u32, vl2[0], vl2[1]);
+    fire!("target-hit" target_hit frame, 16_777_215_u32, vl2[0], ul3[0], Text("valid"));
+    fire!("target-miss" target_miss frame, 0_u32, Text("absent"), vl2[2]);
+    fire!("target-queue" target_queue u64::MAX - u64::from(SITE), 77_u32, 131_072_u64, 87_u32, vl2[0]);
+    fire!("encap" encap frame, 77_u32, 65_226_u32, 45_u32, Text("geneve"), ul3[1]);
+    fire!("local" local frame, 77_u32, SITE, 60_u32, vl2[0]);
+    fire!("flood" flood frame, 77_u32, 3_u32, u32::MAX, vl2[1]);
+    fire!("too-big" too_big frame, 77_u32, 1515_u32, 1450_u32, 1_u8, vl2[0]);
+    fire!("rx-datagram" rx_datagram frame, SITE, 1522_u32, ul3[1]);
+    fire!("decap" decap frame, 78_u32, 1514_u32, vl2[0], vl2[2], ul3[2]);
+    fire!("deliver" deliver frame, 78_u32, 9_u32, 1514_u32, vl2[0]);
+    fire!("drop" drop frame, u8::MAX, overlay_probes::VNI_UNKNOWN, 8_u32, Text("unknown-vni"), ul3[0]);
+    fire!("lookup-start" lookup_start u64::MAX, 77_u32 + SITE, 42_u32, vl2[0], vl2[1]);
+    fire!("lookup-done" lookup_done 1_u64 << 63, 77_u32 + SITE, u64::MAX, Text("drop"), vl2[0], nothing);
+    fire!("lookup-requeue" lookup_requeue 0_u64, 77_u32 + SITE, Text("varpd is away"), vl2[0]);
+    fire!("lookup-late" lookup_late u64::from(SITE), Text("reach"));
+    fire!("lookup-timeout" lookup_timeout u64::from(SITE), 77_u32, 5_000_000_000_u64, vl2[0]);
+    fire!("inject" inject u64::from(SITE), 77_u32, 42_u32, u32::MAX);
+    fire!("resend" resend u64::from(SITE), 77_u32, 342_u32, vl2[1]);
+    fire!("target-state" target_state 77_u32 + SITE, vl2[0], Text("pending"), Text("draining"), Text("reach"), ul3[3]);
+    fire!("target-evict" target_evict 77_u32 + SITE, 600_000_000_000_u64, vl2[0]);
+    fire!("target-full" target_full 77_u32 + SITE, 1_000_000_u64, vl2[0]);
+    fire!("device-state" device_state SITE, 77_u32, Text("vx77"), Text("up"), Text("degraded"), Text("no answer"));
+    fire!("device-mtu" device_mtu SITE, 77_u32, 1450_u32, 8950_u32, nothing);
+    fire!("port-state" port_state SITE, 2_u32, 77_u32, Text("Übergang ✓"), vl2[0], Text("added"));
+    fire!("underlay" underlay SITE, Text("open"), Text("nvgre"), ul3[3]);
+}

@@ -1,0 +1,46 @@
+//! What do a daemon and its clients say to each other? The JSON of the control sockets: one type for each thing that goes over them.
+//!
+//! The daemon writes these, `overlay-client` reads them, `curl --unix-socket` shows them as they are. `docs/control-api.md` has the calls.
+//!
+//! ```text
+//!  GET  /v1/status                          Status
+//!  GET  /v1/overlays[/NAME]                 Overlay          POST NewOverlay
+//!  GET  /v1/overlays/NAME/properties        Property         POST SetProperty
+//!  GET  /v1/overlays/NAME/targets           TargetPage       PUT  SetTarget   (…/targets/MAC)
+//!  POST /v1/overlays/NAME/flush             Flushed
+//!  POST /v1/overlays/NAME/trace             TraceRequest  ►  Trace
+//!  GET  /v1/vnics[/NAME]                    Vnic             POST NewVnic
+//!  GET  /v1/events                          Event, one a line
+//!  any of them, refused                     Problem
+//! ```
+//!
+//! What is asked (`New..`, `Set..`, queries) refuses keys that it does not know: they are slips of the pen. What is answered does not:
+//! a client of today reads a daemon of tomorrow.
+
+mod counters;
+mod event;
+mod overlay;
+mod problem;
+mod property;
+mod status;
+mod target;
+mod time;
+mod trace;
+mod vnic;
+
+pub use counters::Counters;
+pub use event::{Event, Happening};
+pub use overlay::{ListQuery, NewOverlay, Overlay, OverlayState};
+pub use problem::{Problem, ProblemKind};
+pub use property::{Property, SetProperty};
+pub use status::{Answerer, Status};
+pub use target::{Flushed, Order, SetTarget, TARGETS_DEFAULT, TARGETS_MAX, TargetPage, TargetQuery, TargetSort};
+pub use time::Timestamp;
+pub use trace::{FrameWords, Trace, TraceFrame, TraceRequest};
+pub use vnic::{NewVnic, Vnic, VnicState};
+
+/// Largest body of a request in bytes. A larger one is refused unread.
+pub const BODY_MAX_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests;
