@@ -50,6 +50,8 @@ const NEEDS: &[Need] = &[
     Need { package: "binutils", presence: Presence::Program("readelf"), tasks: &[Task::Test] },
     // GNU time reads a child's peak memory.
     Need { package: "time", presence: Presence::Program("time"), tasks: &[Task::Bench] },
+    // Counts instructions, where a clock on a shared machine cannot tell one per cent.
+    Need { package: "valgrind", presence: Presence::Program("valgrind"), tasks: &[Task::Bench] },
 ];
 
 /// rustup components that a minimal toolchain lacks: (component, how cargo calls it).

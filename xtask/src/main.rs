@@ -47,7 +47,7 @@ const TASKS: &[Usage] = &[
         task: Task::Bench,
         word: "bench",
         arguments: "[NAME]",
-        does: "measure against peers and write docs/benchmarks.md; names: decode, live",
+        does: "measure against peers and write docs/benchmarks.md; names: decode, live, engine, table",
     },
     Usage {
         task: Task::Fuzz,

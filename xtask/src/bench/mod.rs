@@ -4,9 +4,11 @@
 //! commands, and writes its part of `docs/benchmarks.md`. It never fails because something was slow.
 
 mod decode;
+mod engine;
 mod live;
 mod measure;
 mod page;
+mod table;
 mod traffic;
 
 use crate::run::{Outcome, Workspace, step};
@@ -15,7 +17,7 @@ use crate::{Task, install};
 /// A benchmark: its name on the command line and what runs it.
 type Benchmark = (&'static str, fn(&Workspace) -> Outcome);
 
-const BENCHMARKS: &[Benchmark] = &[("decode", decode::run), ("live", live::run)];
+const BENCHMARKS: &[Benchmark] = &[("decode", decode::run), ("live", live::run), ("engine", engine::run), ("table", table::run)];
 
 /// Runs one benchmark or all of them.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {

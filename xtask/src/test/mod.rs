@@ -92,7 +92,10 @@ fn run_all(workspace: &Workspace, tier: Tier, skip_file: &Path, total: &mut Tall
     let programs = workspace.target.join("debug");
     step("build", || {
         // Everything at once, so that one set of features serves programs and tests. Not xtask: it is running.
-        checked(&mut workspace.cargo(&["build", "--profile", "test", "--workspace", "--exclude", "xtask", "--bins", "--tests"]))
+        let all = ["build", "--profile", "test", "--workspace", "--exclude", "xtask"];
+        checked(workspace.cargo(&all).args(["--bins", "--tests", "--examples"]))?;
+        // The one program with other features: what the probes are compiled to when they are off.
+        checked(workspace.cargo(&all).args(["--features", "overlay-probes/off", "--example", "fire_off"]))
     })?;
     let mut sets: Vec<(&str, Vec<&str>)> = Vec::new();
     match tier {

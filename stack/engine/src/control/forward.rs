@@ -1,0 +1,269 @@
+//! How do frames leave that the control half has? Those that waited, and those that plugins give.
+
+use super::device::Refusal;
+use super::miss::Parcel;
+use super::{Control, Delivery, Output, Sending};
+use crate::batch::Offload;
+use crate::encap::HEADROOM;
+use crate::inner::Inner;
+use crate::outbox::OuterHeader;
+use crate::time::Time;
+use crate::toobig;
+use crate::worker::{clamp, question};
+use crate::world::{Device, Mode, Port};
+use overlay_api::{DeviceId, Direction, DropReason, PortId, RequestId, Verdict};
+use overlay_decoder::Ul3;
+use std::sync::Arc;
+
+/// Bytes of an Ethernet header with two VLAN tags.
+const L2_MAX: usize = 14 + 2 * 4;
+
+impl Control {
+    /// A plugin gives a frame to the ports of a device, without having been asked.
+    ///
+    /// # Errors
+    /// If there is no such device, if the frame is too short or too long, or if no port has its destination.
+    pub fn inject(&mut self, device: DeviceId, frame: &[u8]) -> Result<(), Refusal> {
+        let machine = self.machine(device)?;
+        check_frame(machine.view.mtu, frame).map_err(|problem| Refusal::new(format!("device {}: {problem}", machine.spec.name)))?;
+        let view = Arc::clone(&machine.view);
+        let takers = takers(&view, frame);
+        if takers.is_empty() {
+            return Err(Refusal::new(format!("device {}: no port has the destination of the frame", self.machine(device)?.spec.name)));
+        }
+        for port in takers {
+            self.give(&view, None, port, frame);
+        }
+        Ok(())
+    }
+
+    /// A plugin sends a frame into a device, as if a port had.
+    ///
+    /// # Errors
+    /// If there is no such device, or if the frame is too short or too long.
+    pub fn resend(&mut self, device: DeviceId, frame: &[u8], now: Time) -> Result<(), Refusal> {
+        let machine = self.machine(device)?;
+        check_frame(machine.view.mtu, frame).map_err(|problem| Refusal::new(format!("device {}: {problem}", machine.spec.name)))?;
+        self.resend_for(device, RequestId(0), None, frame, now);
+        Ok(())
+    }
+
+    /// The answer to a lookup is a frame for the port that asked.
+    pub(super) fn inject_for(&mut self, device: DeviceId, request: RequestId, port: Option<PortId>, frame: &[u8]) {
+        let Some(machine) = self.machines.get(&device) else { return };
+        let view = Arc::clone(&machine.view);
+        let asking = port.and_then(|port| view.port(port));
+        let takers = asking.map_or_else(|| takers(&view, frame), |port| vec![port]);
+        for port in takers {
+            overlay_probes::inject(request.0, view.vni.get(), clamp(frame.len()), port.id.0);
+            self.give(&view, Some(request), port, frame);
+        }
+    }
+
+    /// Hands a frame that a plugin made to a port.
+    fn give(&mut self, view: &Device, request: Option<RequestId>, port: &Port, frame: &[u8]) {
+        let id = self.ids.next();
+        for counters in [view.count(self.writer), &port.counters[self.writer]] {
+            counters.made.add(1);
+        }
+        if request.is_none() {
+            overlay_probes::inject(0, view.vni.get(), clamp(frame.len()), port.id.0);
+        }
+        self.outputs.push_back(Output::Deliver(Delivery {
+            frame: id,
+            port: port.id,
+            device: view.id,
+            bytes: frame.to_vec(),
+            offload: Offload::default(),
+        }));
+    }
+
+    /// The answer to a lookup is another frame to be sent, as if the asking port had sent it.
+    pub(super) fn resend_for(&mut self, device: DeviceId, request: RequestId, port: Option<PortId>, frame: &[u8], now: Time) {
+        let Some(machine) = self.machines.get(&device) else { return };
+        let Some(inner) = Inner::parse(frame) else { return };
+        let view = Arc::clone(&machine.view);
+        overlay_probes::resend(request.0, view.vni.get(), clamp(frame.len()), inner.destination);
+        view.count(self.writer).resent.add(1);
+        let mut buffer = vec![0; HEADROOM];
+        buffer.extend_from_slice(frame);
+        let parcel = Parcel {
+            id: self.ids.next(),
+            port,
+            buffer,
+            offload: Offload::default(),
+            question: question(&inner, frame.len()),
+            copies: 0,
+            resent: true,
+        };
+        self.route_parcel(&view, parcel, now);
+    }
+
+    /// A frame that the control half has takes its way from the beginning.
+    fn route_parcel(&mut self, view: &Arc<Device>, mut parcel: Parcel, now: Time) {
+        let to = parcel.question.destination;
+        let Some(inner) = Inner::parse(parcel.frame()) else { return self.drop_parcel(view, &parcel, DropReason::FrameTooShort) };
+        if !view.up {
+            return self.drop_parcel(view, &parcel, DropReason::DeviceDown);
+        }
+        let size = clamp(parcel.offload.largest(parcel.len()).saturating_sub(inner.l3));
+        if to.is_group() {
+            // A port with a smaller MTU misses what is too big for it, as with any other frame.
+            let others: Vec<_> = view.ports.iter().filter(|port| Some(port.id) != parcel.port && size <= port.mtu).collect();
+            for port in others {
+                self.hand_parcel(view, &parcel, port);
+                parcel.copies += 1;
+            }
+        } else if let Some(port) = view.port_of(to) {
+            let limit = port.mtu.min(view.mtu);
+            if size > limit {
+                return self.too_big(view, &parcel, &inner, limit);
+            }
+            self.hand_parcel(view, &parcel, port);
+            view.count(self.writer).local.add(1);
+            overlay_probes::local(parcel.id, view.vni.get(), port.id.0, clamp(parcel.len()), to);
+            let vni = view.vni;
+            return self.explained(parcel.id, || Verdict::Deliver { vni, ports: vec![port.name.to_string()] });
+        }
+        match &view.mode {
+            Mode::Point(point) => drop(self.send_parcel(view, parcel, std::slice::from_ref(point))),
+            Mode::Dynamic(_) if to.is_group() => self.handle_group(view.id, parcel, now),
+            Mode::Dynamic(_) => self.frame_for(view.id, to, parcel, now),
+        }
+    }
+
+    fn hand_parcel(&mut self, view: &Device, parcel: &Parcel, port: &Port) {
+        for counters in [view.count(self.writer), &port.counters[self.writer]] {
+            counters.frames_out.add(1);
+            counters.frames_out_bytes.add(parcel.len() as u64);
+        }
+        self.outputs.push_back(Output::Deliver(Delivery {
+            frame: parcel.id,
+            port: port.id,
+            device: view.id,
+            bytes: parcel.frame().to_vec(),
+            offload: parcel.offload,
+        }));
+    }
+
+    /// Encapsulates a frame and sends it. Says whether it was sent; if not, it is dropped and counted.
+    pub(super) fn send_parcel(&mut self, view: &Device, mut parcel: Parcel, to: &[Ul3]) -> bool {
+        let len = parcel.len();
+        let Some(inner) = Inner::parse(parcel.frame()) else {
+            self.drop_parcel(view, &parcel, DropReason::FrameTooShort);
+            return false;
+        };
+        if !view.up {
+            self.drop_group(view, &parcel, DropReason::DeviceDown);
+            return false;
+        }
+        if !view.reaches(to) {
+            self.drop_group(view, &parcel, DropReason::Unreachable);
+            return false;
+        }
+        let size = clamp(parcel.offload.largest(len).saturating_sub(inner.l3));
+        let limit = to.iter().map(|ul3| view.limit(ul3.ip, inner.l3, &self.paths)).min().unwrap_or(view.mtu);
+        if size > limit {
+            self.too_big(view, &parcel, &inner, limit);
+            return false;
+        }
+        let flow = inner.flow_hash(parcel.frame(), self.shared.seed);
+        let header_len = view.codec.header_len();
+        let start = HEADROOM - header_len;
+        if let Some(header) = parcel.buffer.get_mut(start..HEADROOM) {
+            view.codec.write(header, flow);
+        }
+        let packets = parcel.offload.packets(len);
+        for ul3 in to {
+            overlay_probes::encap(parcel.id, view.vni.get(), clamp(len), packets, view.encapsulation, *ul3);
+            self.outputs.push_back(Output::Transmit(Sending {
+                frame: parcel.id,
+                underlay: view.underlay,
+                device: view.id,
+                outer: OuterHeader::new(&view.rules, &inner, flow, *ul3),
+                bytes: parcel.buffer.get(start..).unwrap_or(&[]).to_vec(),
+                header_len: header_len as u16,
+                offload: parcel.offload,
+            }));
+        }
+        let datagrams = to.len() as u64;
+        let counters = view.count(self.writer);
+        counters.sent.add(1);
+        counters.sent_bytes.add(len as u64);
+        counters.datagrams_out.add(datagrams);
+        counters.datagrams_out_packets.add(datagrams * u64::from(packets));
+        counters.datagrams_out_bytes.add(datagrams * (len + header_len) as u64);
+        if let Some(port) = parcel.port.and_then(|port| view.port(port)) {
+            port.counters[self.writer].sent.add(1);
+            port.counters[self.writer].sent_bytes.add(len as u64);
+        }
+        let vni = view.vni;
+        let group = parcel.question.destination.is_group();
+        let ports: Vec<_> =
+            view.ports.iter().filter(|port| group && Some(port.id) != parcel.port).map(|port| port.name.to_string()).collect();
+        self.explained(parcel.id, || Verdict::Transmit { vni, to: to.to_vec(), ports });
+        true
+    }
+
+    /// A frame that waited turns out to be larger than the way to its destination.
+    fn too_big(&mut self, view: &Device, parcel: &Parcel, inner: &Inner, limit: u32) {
+        let mut reply = Vec::new();
+        let port = parcel.port.and_then(|port| view.port(port));
+        let told = port.is_some() && toobig::reply(parcel.frame(), inner, limit, &mut reply);
+        overlay_probes::too_big(parcel.id, view.vni.get(), clamp(parcel.len()), limit, u8::from(told), inner.destination);
+        if let (Some(port), true) = (port, told) {
+            self.give(view, None, port, &reply);
+        }
+        self.drop_group(view, parcel, DropReason::TooBig);
+    }
+
+    /// Drops a frame that is not for a group, or of which no port got a copy.
+    pub(super) fn drop_parcel(&mut self, view: &Device, parcel: &Parcel, reason: DropReason) {
+        view.count(self.writer).drop(reason);
+        if let Some(port) = parcel.port.and_then(|port| view.port(port)) {
+            port.counters[self.writer].drop(reason);
+        }
+        let vni = view.vni;
+        overlay_probes::drop(parcel.id, Direction::Transmit as u8, vni.get(), clamp(parcel.len()), reason, parcel.question.destination);
+        self.explained(parcel.id, || Verdict::Drop { vni: Some(vni), reason });
+    }
+
+    /// The same; but a frame of which other ports got copies has reached them.
+    pub(super) fn drop_group(&mut self, view: &Device, parcel: &Parcel, reason: DropReason) {
+        if parcel.copies == 0 {
+            return self.drop_parcel(view, parcel, reason);
+        }
+        view.count(self.writer).flooded.add(1);
+        overlay_probes::flood(parcel.id, view.vni.get(), parcel.copies, 0, parcel.question.destination);
+        let vni = view.vni;
+        let ports: Vec<_> = view.ports.iter().filter(|port| Some(port.id) != parcel.port).map(|port| port.name.to_string()).collect();
+        self.explained(parcel.id, || Verdict::Deliver { vni, ports });
+    }
+
+    /// Drops a frame of a device that is gone: its counters are, too.
+    pub(super) fn drop_nobodys(&mut self, parcel: &Parcel, reason: DropReason) {
+        self.nobody().drop(reason);
+        let unknown = overlay_probes::VNI_UNKNOWN;
+        overlay_probes::drop(parcel.id, Direction::Transmit as u8, unknown, clamp(parcel.len()), reason, parcel.question.destination);
+        self.explained(parcel.id, || Verdict::Drop { vni: None, reason });
+    }
+}
+
+/// The ports that a frame is for.
+fn takers<'a>(view: &'a Device, frame: &[u8]) -> Vec<&'a Port> {
+    match Inner::parse(frame) {
+        Some(inner) if inner.destination.is_group() => view.ports.iter().collect(),
+        Some(inner) => view.port_of(inner.destination).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+/// Whether a plugin may give this frame. The error goes on after the device's name.
+pub(super) fn check_frame(mtu: u32, frame: &[u8]) -> Result<(), String> {
+    let most = mtu as usize + L2_MAX;
+    match frame.len() {
+        len if len < 14 => Err(format!("a frame of {len} bytes is shorter than an Ethernet header, 14")),
+        len if len > most => Err(format!("a frame of {len} bytes; at most {most} are allowed (the device's MTU and an Ethernet header)")),
+        _ => Ok(()),
+    }
+}
