@@ -1,0 +1,188 @@
+//! The same numbers for Prometheus: its text format, version 0.0.4.
+//!
+//! A name is `overlay_COUNTER_total` with the labels `overlay` and `vni`, and `overlay_vnic_COUNTER_total` with `vnic` and `overlay`. Drops
+//! have `direction` and `reason`, and are there from the first scrape on, so that a rate sees the first one. What belongs to no overlay
+//! is `overlay_unattributed_drops_total`; what is about the daemon begins with `overlayd_`.
+
+use overlay_api::DropReason;
+use overlay_api::control::{Counters, Overlay, OverlayState, Status, Vnic, VnicState};
+use std::fmt::{Display, Write as _};
+
+/// What a VNIC counts. The rest belongs to the overlay as a whole.
+const OF_VNICS: &[&str] =
+    &["frames_in", "frames_in_bytes", "frames_in_packets", "sent", "sent_bytes", "frames_out", "frames_out_bytes", "made"];
+
+/// The answer to `GET /metrics`.
+pub(super) fn text(status: &Status, overlays: &[Overlay], vnics: &[Vnic]) -> String {
+    let mut page = Page::default();
+    of_daemon(&mut page, status);
+    of_overlays(&mut page, overlays);
+    of_vnics(&mut page, vnics);
+    page.0
+}
+
+fn of_daemon(page: &mut Page, status: &Status) {
+    page.gauge("overlayd_info", "Always 1; the version is a label.");
+    page.sample("overlayd_info", &[("version", &status.version)], 1);
+    page.gauge("overlayd_start_time_seconds", "When the daemon started, in seconds since 1970.");
+    page.sample("overlayd_start_time_seconds", &[], status.since);
+    page.gauge("overlayd_workers", "Data path threads.");
+    page.sample("overlayd_workers", &[], status.workers);
+    page.gauge("overlayd_answerer_attached", "Whether somebody answers lookups.");
+    page.sample("overlayd_answerer_attached", &[], u8::from(status.answerer.attached));
+    page.counter("overlayd_refused_calls_total", "Calls that were refused because whoever made them may not change anything.");
+    page.sample("overlayd_refused_calls_total", &[], status.refused_calls);
+    let name = "overlay_unattributed_drops_total";
+    page.counter(name, "Frames and datagrams that were dropped and belong to no overlay.");
+    page.drops(name, &[], &status.counters, |_| true);
+}
+
+fn of_overlays(page: &mut Page, overlays: &[Overlay]) {
+    let vnis: Vec<String> = overlays.iter().map(|overlay| overlay.vnetid.to_string()).collect();
+    let all = || overlays.iter().zip(&vnis).map(|(overlay, vni)| (overlay, [("overlay", overlay.name.as_str()), ("vni", vni.as_str())]));
+    page.gauge("overlay_state", "1 for the state that the overlay is in, 0 for the others.");
+    for (overlay, [name, vni]) in all() {
+        for state in OverlayState::ALL {
+            page.sample("overlay_state", &[name, vni, ("state", state.name())], u8::from(overlay.state == state));
+        }
+    }
+    type Gauge = (&'static str, &'static str, fn(&Overlay) -> u64);
+    let gauges: [Gauge; 5] = [
+        ("overlay_mtu_bytes", "Largest packet that a frame carries.", |overlay| overlay.mtu.into()),
+        ("overlay_vnics", "VNICs.", |overlay| overlay.vnics as u64),
+        ("overlay_targets", "Entries of the target table.", |overlay| overlay.targets as u64),
+        ("overlay_pending_bytes", "Bytes of frames that wait for answers.", |overlay| overlay.pending_bytes),
+        ("overlay_lookups_waiting", "Lookups that are not answered yet.", |overlay| overlay.lookups),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(name, help);
+        all().for_each(|(overlay, labels)| page.sample(name, &labels, value(overlay)));
+    }
+    for (counter, help) in Counters::NAMES {
+        let name = format!("overlay_{counter}_total");
+        page.counter(&name, help);
+        all().for_each(|(overlay, labels)| page.sample(&name, &labels, value_of(&overlay.counters, counter)));
+    }
+    page.counter("overlay_drops_total", "Frames and datagrams that were dropped.");
+    all().for_each(|(overlay, labels)| page.drops("overlay_drops_total", &labels, &overlay.counters, |_| true));
+}
+
+fn of_vnics(page: &mut Page, vnics: &[Vnic]) {
+    let all = || vnics.iter().map(|vnic| (vnic, [("vnic", vnic.name.as_str()), ("overlay", vnic.overlay.as_str())]));
+    page.gauge("overlay_vnic_state", "1 for the state that the VNIC is in, 0 for the others.");
+    for (vnic, [name, overlay]) in all() {
+        for state in VnicState::ALL {
+            page.sample("overlay_vnic_state", &[name, overlay, ("state", state.name())], u8::from(vnic.state == state));
+        }
+    }
+    for (counter, help) in Counters::NAMES.iter().filter(|(counter, _)| OF_VNICS.contains(counter)) {
+        let name = format!("overlay_vnic_{counter}_total");
+        page.counter(&name, help);
+        all().for_each(|(vnic, labels)| page.sample(&name, &labels, value_of(&vnic.counters, counter)));
+    }
+    page.counter("overlay_vnic_drops_total", "Frames that were dropped; reasons without any are left out.");
+    all().for_each(|(vnic, labels)| page.drops("overlay_vnic_drops_total", &labels, &vnic.counters, |count| count > 0));
+}
+
+fn value_of(counters: &Counters, name: &str) -> u64 {
+    counters.iter().find(|(counter, _)| *counter == name).map_or(0, |(_, value)| value)
+}
+
+/// The page as it grows. Writing into a String cannot fail.
+#[derive(Debug, Default)]
+struct Page(String);
+
+impl Page {
+    fn counter(&mut self, name: &str, help: &str) {
+        self.head(name, "counter", help);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) {
+        self.head(name, "gauge", help);
+    }
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", help.replace('\\', "\\\\").replace('\n', " "));
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (index, (label, text)) in labels.iter().enumerate() {
+            let _ = write!(self.0, "{}{label}=\"", if index == 0 { '{' } else { ',' });
+            for letter in text.chars() {
+                match letter {
+                    '\\' => self.0.push_str("\\\\"),
+                    '"' => self.0.push_str("\\\""),
+                    '\n' => self.0.push_str("\\n"),
+                    _ => self.0.push(letter),
+                }
+            }
+            self.0.push('"');
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+
+    fn drops(&mut self, name: &str, labels: &[(&str, &str)], counters: &Counters, shown: impl Fn(u64) -> bool) {
+        for reason in DropReason::ALL {
+            let count = counters.dropped(*reason);
+            if shown(count) {
+                let own = [("direction", reason.direction().name()), ("reason", reason.name())];
+                self.sample(name, &[labels, own.as_slice()].concat(), count);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::tests::fake;
+    use overlay_engine::Totals;
+    use std::collections::HashSet;
+
+    #[test]
+    fn what_the_engine_counts_is_what_is_told() {
+        let totals = serde_json::to_value(Totals::default()).unwrap();
+        let counted: HashSet<&str> = totals.as_object().unwrap().keys().map(String::as_str).filter(|name| *name != "drops").collect();
+        assert_eq!(counted, Counters::NAMES.iter().map(|(name, _)| *name).collect());
+        assert!(serde_json::from_value::<Counters>(totals.clone()).is_ok());
+        assert!(OF_VNICS.iter().all(|name| counted.contains(name)));
+    }
+
+    #[test]
+    fn a_page_has_each_name_declared_once_before_its_samples() {
+        let (mut overlay, mut vnic) = (fake::overlay("ov0", 7), fake::vnic("v0", "ov0"));
+        overlay.counters.frames_in = 5;
+        overlay.counters.drops.insert("too-big".to_owned(), 2);
+        vnic.counters.drops.insert("refused".to_owned(), 3);
+        let page = text(&fake::status(), &[overlay, fake::overlay("ov1", 8)], &[vnic]);
+        for line in [
+            "overlay_frames_in_total{overlay=\"ov0\",vni=\"7\"} 5",
+            "overlay_frames_in_total{overlay=\"ov1\",vni=\"8\"} 0",
+            "overlay_drops_total{overlay=\"ov0\",vni=\"7\",direction=\"transmit\",reason=\"too-big\"} 2",
+            "overlay_drops_total{overlay=\"ov1\",vni=\"8\",direction=\"receive\",reason=\"unknown-vni\"} 0",
+            "overlay_vnic_drops_total{vnic=\"v0\",overlay=\"ov0\",direction=\"transmit\",reason=\"refused\"} 3",
+            "overlay_state{overlay=\"ov0\",vni=\"7\",state=\"up\"} 1",
+            "overlay_state{overlay=\"ov0\",vni=\"7\",state=\"down\"} 0",
+            "overlayd_answerer_attached 0",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+        }
+        let (mut declared, mut current) = (HashSet::new(), "");
+        for line in page.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                current = rest.split(' ').next().unwrap();
+                assert!(declared.insert(current), "{current} is declared twice");
+            } else if !line.starts_with('#') {
+                assert_eq!(line.split(['{', ' ']).next(), Some(current), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_cannot_end_early() {
+        let mut page = Page::default();
+        page.sample("x", &[("a", "one\"two\\three\nfour")], 1);
+        assert_eq!(page.0, "x{a=\"one\\\"two\\\\three\\nfour\"} 1\n");
+    }
+}

@@ -1,0 +1,121 @@
+//! To the underlay: super-frames are cut, frames of one size to one place go in one message.
+
+use super::{Io, Shared};
+use crate::pieces::recycle;
+use crate::segment::{Chunk, Cutter, Follows, Limits};
+use crate::sys::{Loss, Message, SendReport};
+use overlay_api::DropReason;
+use overlay_engine::encap::Carrier;
+use overlay_engine::{Frames, Outbox, Sending, Transmit, Worker};
+use std::io::IoSlice;
+
+/// Messages that are given to the kernel at once.
+const MESSAGES: usize = 64;
+
+/// Sends what the engine encapsulated. Keep it and use it again: it keeps its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Sender {
+    cutter: Cutter,
+    report: SendReport,
+    slices: Vec<IoSlice<'static>>,
+}
+
+impl Sender {
+    /// Sends what the outbox holds for the underlay.
+    pub(crate) fn send(&mut self, shared: &Shared, io: &Io, queue: usize, frames: &Frames, out: &Outbox, worker: &Worker) {
+        self.cutter.clear();
+        let mut before: Option<&Transmit> = None;
+        for (key, transmit) in out.transmits.iter().enumerate() {
+            let bytes = frames.with_header(transmit.item, transmit.header_len.into());
+            let offload = frames.items().get(transmit.item as usize).map(|item| item.meta).unwrap_or_default();
+            let limits = match io.underlays.get(&transmit.underlay).map(|underlay| underlay.encapsulation.carrier()) {
+                Some(Carrier::Udp) => Limits::GSO,
+                _ => Limits::SINGLE,
+            };
+            let same = before.is_some_and(|before| before.underlay == transmit.underlay && before.outer == transmit.outer);
+            let follows = if same { Follows::Same } else { Follows::Other };
+            match self.cutter.cut(key as u32, bytes, transmit.header_len.into(), &offload, follows, limits) {
+                Ok(()) => before = Some(transmit),
+                Err(error) => {
+                    tracing::debug!("a frame of a VNIC cannot be cut: {error}");
+                    worker.lost(transmit, bytes.len(), DropReason::SendFailed);
+                    before = None;
+                }
+            }
+        }
+        let bytes_of = |key: u32| {
+            let transmit = out.transmits.get(key as usize);
+            transmit.map_or(&[][..], |transmit| frames.with_header(transmit.item, transmit.header_len.into()))
+        };
+        // A transmit that is cut into several messages is lost once.
+        let mut lost: Option<u32> = None;
+        let mut rest = self.cutter.chunks();
+        while let Some(first) = rest.first().and_then(|chunk| out.transmits.get(chunk.first as usize)) {
+            let alike = |chunk: &&Chunk| out.transmits.get(chunk.first as usize).is_some_and(|other| other.underlay == first.underlay);
+            let count = rest.iter().take(MESSAGES).take_while(alike).count().max(1);
+            let (now, later) = rest.split_at(count.min(rest.len()));
+            rest = later;
+            let mut lose = |chunk: &Chunk, reason: DropReason| {
+                for key in chunk.first..=chunk.last {
+                    if lost.is_none_or(|last| last < key) {
+                        lost = Some(key);
+                        if let Some(transmit) = out.transmits.get(key as usize) {
+                            worker.lost(transmit, bytes_of(key).len(), reason);
+                        }
+                    }
+                }
+            };
+            let Some(underlay) = io.underlays.get(&first.underlay) else {
+                now.iter().for_each(|chunk| lose(chunk, DropReason::SendFailed));
+                continue;
+            };
+            let mut slices = recycle(std::mem::take(&mut self.slices));
+            now.iter().for_each(|chunk| self.cutter.slices(chunk, bytes_of, &mut slices));
+            let mut messages = Vec::with_capacity(now.len());
+            let mut at = 0;
+            for chunk in now {
+                let Some(transmit) = out.transmits.get(chunk.first as usize) else { continue };
+                let end = at + chunk.slices();
+                let parts = slices.get(at..end).unwrap_or(&[]);
+                messages.push(Message { outer: transmit.outer, segment_size: chunk.segment_size(), parts });
+                at = end;
+            }
+            self.report.clear();
+            underlay.sockets.queue(queue).send(&messages, &mut self.report);
+            for (index, loss) in &self.report.lost {
+                if let Some(chunk) = now.get(*index) {
+                    if let (Loss::TooBig { mtu: Some(mtu) }, Some(transmit)) = (loss, out.transmits.get(chunk.first as usize)) {
+                        shared.report_small_path(transmit.underlay, transmit.outer.to.ip, *mtu);
+                    }
+                    lose(chunk, reason_of(*loss));
+                }
+            }
+            drop(messages);
+            self.slices = recycle(slices);
+        }
+    }
+}
+
+/// Sends one frame of the control half. Says why it could not.
+pub(crate) fn send_one(io: &Io, sending: &Sending) -> Result<(), DropReason> {
+    let Some(underlay) = io.underlays.get(&sending.underlay) else { return Err(DropReason::SendFailed) };
+    let limits = if underlay.encapsulation.carrier() == Carrier::Udp { Limits::GSO } else { Limits::SINGLE };
+    let mut cutter = Cutter::default();
+    let cut = cutter.cut(0, &sending.bytes, sending.header_len.into(), &sending.offload, Follows::Other, limits);
+    cut.map_err(|_| DropReason::SendFailed)?;
+    let mut report = SendReport::default();
+    for chunk in cutter.chunks() {
+        let mut slices = Vec::with_capacity(chunk.slices());
+        cutter.slices(chunk, |_| &sending.bytes, &mut slices);
+        let message = Message { outer: sending.outer, segment_size: chunk.segment_size(), parts: &slices };
+        underlay.sockets.queue(0).send(&[message], &mut report);
+    }
+    report.lost.first().map_or(Ok(()), |(_, loss)| Err(reason_of(*loss)))
+}
+
+const fn reason_of(loss: Loss) -> DropReason {
+    match loss {
+        Loss::Full => DropReason::SocketFull,
+        Loss::TooBig { .. } | Loss::Failed(_) => DropReason::SendFailed,
+    }
+}
