@@ -108,17 +108,18 @@ fn now() -> f64 {
 }
 
 /// The packets of the time in which all captured, without number and time: hosts that have just come up send of their own accord,
-/// also while captures start and end.
+/// also while captures start and end. As a set, sorted: what leaves and what arrives at one moment comes to two rings in either order.
 fn within(window: &std::ops::Range<f64>, printed: &str) -> String {
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for mut packet in ndjson(printed) {
         if window.contains(&packet["timestamp"].as_str().unwrap().parse().unwrap()) {
             let fields = packet.as_object_mut().unwrap();
             fields.retain(|key, _| key != "number" && key != "timestamp");
-            lines += &format!("{packet}\n");
+            lines.push(format!("{packet}\n"));
         }
     }
-    lines
+    lines.sort();
+    lines.concat()
 }
 
 /// From the EtherType on: IPv4 10.88.0.1 > 10.88.0.2, UDP to 4789 (RFC 7348 5), VNI 77, an inner frame of local experiments.
