@@ -3,6 +3,7 @@
 //! ```text
 //!           Lookup                        Answer
 //!  engine ─────────► overlayd ─► varpd ─────────► engine          lookup
+//!  overlayd ◄── packets of messages ──► varpd                         channel
 //!  engine ── Verdict, DropReason ──► probes, API, replay, trace   verdict, drop
 //!  engine ── TargetRow, EntryState ──► API, overlayadm, top       entry
 //!  files  ── HostConfig, Mapping ────► engine, varpd              config, mapping
@@ -12,6 +13,7 @@
 //! Nothing here opens a socket. What is written to disk goes through [`mod@file`], ids come from [`ids`].
 #![forbid(unsafe_code)]
 
+pub mod channel;
 pub mod config;
 pub mod control;
 pub mod document;

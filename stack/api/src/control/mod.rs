@@ -9,6 +9,7 @@
 //!  GET  /v1/overlays/NAME/targets           TargetPage       PUT  SetTarget   (…/targets/MAC)
 //!  POST /v1/overlays/NAME/flush             Flushed
 //!  POST /v1/overlays/NAME/trace             TraceRequest  ►  Trace
+//!  POST /v1/overlays/NAME/traces            TracesRequest ►  Trace, a list
 //!  GET  /v1/vnics[/NAME]                    Vnic             POST NewVnic
 //!  GET  /v1/events                          Event, one a line
 //!  any of them, refused                     Problem
@@ -36,7 +37,7 @@ pub use property::{Property, SetProperty};
 pub use status::{Answerer, Status};
 pub use target::{Flushed, Order, SetTarget, TARGETS_DEFAULT, TARGETS_MAX, TargetPage, TargetQuery, TargetSort};
 pub use time::Timestamp;
-pub use trace::{FrameWords, Trace, TraceFrame, TraceRequest};
+pub use trace::{FRAME_MAX_BYTES, FrameWords, TRACES_MAX, Trace, TraceFrame, TraceRequest, TracesRequest};
 pub use vnic::{NewVnic, Vnic, VnicState};
 
 /// Largest body of a request in bytes. A larger one is refused unread.

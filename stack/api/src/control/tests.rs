@@ -158,6 +158,12 @@ fn a_frame_is_traced_from_its_digits_or_from_words() {
     }
     let endless = TraceFrame::Hex("00".repeat(70_000)).bytes(source).unwrap_err();
     assert_eq!(endless.error, "frame: is larger than 65549 bytes");
+    let many = |json: &str| serde_json::from_str::<TracesRequest>(json).unwrap().bytes(source).map_err(|problem| problem.error);
+    let all = many(r#"{"frames":["0001",{"dst":"2:0:0:0:0:1","size":0}],"vnic":"v0"}"#).unwrap();
+    assert_eq!(all, [vec![0, 1], vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0]]);
+    let said = many(r#"{"frames":["00",{"dst":"2:0:0:0:0:1","vlan":4095}]}"#).unwrap_err();
+    assert_eq!(said, "frames[1].vlan: 4095 is not allowed; 0-4094 is");
+    assert!(refused::<TracesRequest>(r#"{"frame":"00"}"#).contains("unknown field `frame`"));
     assert!(refused::<TraceRequest>(r#"{"frame":{"dst":"2:0:0:0:0"}}"#).contains("2:0:0:0:0: not a MAC address"));
     assert!(refused::<TraceRequest>(r#"{"frame":{"to":"x"}}"#).contains("unknown field `to`"));
     assert!(refused::<TraceRequest>(r#"{"frame":7}"#).contains("a frame: hexadecimal digits, or an object"));

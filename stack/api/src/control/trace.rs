@@ -1,4 +1,4 @@
-//! Where would this frame go, and why? A frame in hexadecimal or in words, and the way it would take.
+//! Where would this frame go, and why? A frame in hexadecimal or in words, or many of them, and the way each would take.
 
 use super::Problem;
 use crate::{LinkName, Verdict};
@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Largest frame that is traced, in bytes: what a TAP can give at once.
-const FRAME_MAX_BYTES: usize = 65_549;
+pub const FRAME_MAX_BYTES: usize = 65_549;
+/// Most frames that are traced in one call: the owner of the engine follows them in a few milliseconds, and then does something else.
+pub const TRACES_MAX: usize = 256;
 /// An Ethernet header.
 const ETHERNET: usize = 14;
 /// A VLAN tag (IEEE 802.1Q 9.3).
@@ -24,6 +26,34 @@ pub struct TraceRequest {
     /// The VNIC that would give it; none is no VNIC of this overlay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vnic: Option<LinkName>,
+}
+
+/// Frames to follow, each for itself: `POST /v1/overlays/NAME/traces`. The answer is a list of [`Trace`], one for each, in their order.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracesRequest {
+    /// The frames, at most [`TRACES_MAX`].
+    pub frames: Vec<TraceFrame>,
+    /// The VNIC that would give them; none is no VNIC of this overlay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnic: Option<LinkName>,
+}
+
+impl TracesRequest {
+    /// The bytes of each frame. `source` is what they come from where they do not say so themselves.
+    ///
+    /// # Errors
+    /// Too many frames, or the first that is none, with its place in the list.
+    pub fn bytes(&self, source: Mac) -> Result<Vec<Vec<u8>>, Problem> {
+        let count = self.frames.len();
+        if count > TRACES_MAX {
+            return Err(Problem::wrong(format_args!("frames: {count} are not allowed in one call; 0-{TRACES_MAX} are")));
+        }
+        let one = |(place, frame): (usize, &TraceFrame)| {
+            frame.read(source).map_err(|problem| Problem::wrong(format_args!("frames[{place}]{problem}")))
+        };
+        self.frames.iter().enumerate().map(one).collect()
+    }
 }
 
 /// A frame: a text of hexadecimal digits, or an object of words.
@@ -72,9 +102,14 @@ impl TraceFrame {
     /// # Errors
     /// Digits that are none, half a byte, an id or a size out of its bounds.
     pub fn bytes(&self, source: Mac) -> Result<Vec<u8>, Problem> {
+        self.read(source).map_err(|problem| Problem::wrong(format_args!("frame{problem}")))
+    }
+
+    /// The bytes, or what is wrong, to stand behind the name of the frame.
+    fn read(&self, source: Mac) -> Result<Vec<u8>, String> {
         match self {
-            Self::Hex(text) => unhex(text).map_err(|problem| Problem::wrong(format_args!("frame: {problem}"))),
-            Self::Words(words) => words.bytes(source).map_err(|problem| Problem::wrong(format_args!("frame.{problem}"))),
+            Self::Hex(text) => unhex(text).map_err(|problem| format!(": {problem}")),
+            Self::Words(words) => words.bytes(source).map_err(|problem| format!(".{problem}")),
         }
     }
 }
