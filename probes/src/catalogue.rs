@@ -1,7 +1,18 @@
 //! Which probes are there? Their names, arguments and meaning as data: for the reference, and for the tests that hold programs to it.
 
 /// Every probe of every provider, in the order of the reference.
-pub const CATALOGUE: &[Probe] = crate::overlay::PROBES;
+pub const CATALOGUE: &[Probe] = &ALL;
+
+const ALL: [Probe; crate::overlay::PROBES.len() + crate::varpd::PROBES.len()] = {
+    let (overlay, varpd) = (crate::overlay::PROBES, crate::varpd::PROBES);
+    let mut all = [overlay[0]; crate::overlay::PROBES.len() + crate::varpd::PROBES.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < overlay.len() { overlay[at] } else { varpd[at - overlay.len()] };
+        at += 1;
+    }
+    all
+};
 
 /// One probe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

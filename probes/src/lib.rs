@@ -14,7 +14,7 @@
 //!
 //! Names, and order and meaning of arguments, are a contract with scripts: what means something else gets a new name.
 //!
-//! [`CATALOGUE`] is made by the same macro as the functions, from one declaration per provider (`overlay.rs`), so that neither can
+//! [`CATALOGUE`] is made by the same macro as the functions, from one declaration per provider (`overlay.rs`, `varpd.rs`), so that neither can
 //! say what the other does not. The suite's end-to-end tests compare it with the notes in a built program and fire every probe.
 //!
 //! With the feature `off` every function is empty; it exists to measure what the probes cost.
@@ -23,6 +23,7 @@ mod catalogue;
 #[macro_use]
 mod provider;
 mod overlay;
+pub mod varpd;
 
 pub use catalogue::{Argument, CATALOGUE, Kind, Probe};
 pub use overlay::*;

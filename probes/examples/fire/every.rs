@@ -35,9 +35,11 @@ impl fmt::Debug for Text {
 #[inline(never)]
 pub(crate) fn fire<const SITE: u32>(mut said: impl FnMut(fmt::Arguments<'_>)) {
     macro_rules! fire {
-        ($name:literal $function:ident $($value:expr),+) => {{
+        ($name:literal varpd $function:ident $($value:expr),+) => { fire!(@call $name (overlay_probes::varpd::$function) $($value),+) };
+        ($name:literal $function:ident $($value:expr),+) => { fire!(@call $name (overlay_probes::$function) $($value),+) };
+        (@call $name:literal ($function:path) $($value:expr),+) => {{
             said(format_args!(concat!($name, $(fire!(@blank $value)),+), $($value),+));
-            overlay_probes::$function($($value),+);
+            $function($($value),+);
         }};
         (@blank $value:expr) => { " {:?}" };
     }
@@ -73,4 +75,19 @@ pub(crate) fn fire<const SITE: u32>(mut said: impl FnMut(fmt::Arguments<'_>)) {
     fire!("device-mtu" device_mtu SITE, 77_u32, 1450_u32, 8950_u32, nothing);
     fire!("port-state" port_state SITE, 2_u32, 77_u32, Text("Übergang ✓"), vl2[0], Text("added"));
     fire!("underlay" underlay SITE, Text("open"), Text("nvgre"), ul3[3]);
+    let (files, vl3) = (Text("files"), [Text("192.168.0.2"), Text("fd00::2")]);
+    fire!("lookup" varpd lookup u64::from(SITE), 77_u32, 0x0806_u32, files, vl2[1]);
+    fire!("answer" varpd answer u64::from(SITE), u32::MAX, Text("reach"), files);
+    fire!("answer-missing" varpd answer_missing u64::from(SITE), 1_u32, files);
+    fire!("answer-late" varpd answer_late u64::MAX, SITE, files);
+    fire!("proxy-arp" varpd proxy_arp u64::from(SITE), 77_u32, 1_u8, vl3[0]);
+    fire!("proxy-ndp" varpd proxy_ndp u64::from(SITE), 77_u32, 0_u8, vl3[1]);
+    fire!("proxy-dhcp" varpd proxy_dhcp u64::from(SITE), 77_u32, 1_u8, vl2[0]);
+    fire!("proxy-refused" varpd proxy_refused u64::from(SITE), 77_u32, Text("gratuitous"), vl2[0]);
+    fire!("instance-start" varpd instance_start SITE, 77_u32, 1_u8, files, Text("ov0"));
+    fire!("instance-stop" varpd instance_stop SITE, 77_u32, files, Text("ov0"));
+    fire!("instance-state" varpd instance_state SITE, 1_u8, files, Text("mapping.json: 1:1: found nothing"));
+    fire!("plugin-crash" varpd plugin_crash 4_194_304_u32, SITE, Text("acme"), Text("signal 11"));
+    fire!("mapping" varpd mapping SITE, 1_000_000_u32, 0_u32, 1_u8, Text("/etc/overlay/mapping.json"));
+    fire!("connection" varpd connection SITE as u8, 0_u32, nothing);
 }
