@@ -35,13 +35,13 @@ pub struct Section<'a> {
 pub fn properties(sections: &[Section<'_>], source: &str) -> String {
     let mut page = format!(
         "# Properties\n\n\
-         What can be set, when, and to what? A property is named `MODULE/NAME`; those of the device itself have no module.\n\
+         What can be set, when, and to what? A property is named `MODULE/NAME`; those of the overlay itself have no module.\n\
          `overlayadm create-overlay -p PROP=VALUE` sets them at creation, `set-prop` later, `show-prop` shows them; in a\n\
-         [configuration file](configuration.md) they are the device's `properties`. What is shown can be typed back.\n\n\
+         [configuration file](configuration.md) they are the overlay's `properties`. What is shown can be typed back.\n\n\
          | PERM | meaning |\n|---|---|\n\
          | `{}` | shown, never set by hand |\n\
-         | `{}` | set when the device is created, and fixed from then on |\n\
-         | `{}` | changes on the running device |\n\n\
+         | `{}` | set when the overlay is created, and fixed from then on |\n\
+         | `{}` | changes on the running overlay |\n\n\
          An IP prefix is an address with the number of bits that count (`10.0.0.0/8`, `fd00::/8`), without bits behind these; an address alone\n\
          is a prefix of its whole length. IPv4 addresses are in IPv4 prefixes only.\n\n\
          {source}\n",

@@ -72,9 +72,9 @@ reasons! {
     FrameTooShort = "frame-too-short", Transmit;
     /// The port that the frame came from does not exist (any more).
     PortGone = "port-gone", Transmit;
-    /// The device is not ready: it was created but not started, or its configuration is being changed.
-    DeviceDown = "device-down", Transmit;
-    /// The frame is larger than the device's MTU or the underlay's path allows; IP senders were told with a packet-too-big.
+    /// The overlay is not ready: its underlay is not open, or its configuration is being changed.
+    OverlayDown = "overlay-down", Transmit;
+    /// The frame is larger than the overlay's MTU or the underlay's path allows; IP senders were told with a packet-too-big.
     TooBig = "too-big", Transmit;
     /// The destination is the port that sent the frame: its sender and receiver are the same.
     SelfAddressed = "self-addressed", Transmit;
@@ -82,26 +82,30 @@ reasons! {
     Refused = "refused", Transmit;
     /// The lookup was not answered in time.
     LookupTimeout = "lookup-timeout", Transmit;
-    /// The answer to the lookup does not fit the device: a port where none is needed or none where one is, or no address at all.
+    /// The answer to the lookup does not fit the overlay: a port where none is needed or none where one is, or no address at all.
     AnswerInvalid = "answer-invalid", Transmit;
     /// The entry's queue of frames that wait for an answer is full.
     PendingFull = "pending-full", Transmit;
-    /// The device has as many bytes or lookups waiting as it may have.
-    DeviceFull = "device-full", Transmit;
+    /// The overlay has as many bytes or lookups waiting as it may have.
+    OverlayFull = "overlay-full", Transmit;
     /// The queue between the data path and the control half is full.
     MissQueueFull = "miss-queue-full", Transmit;
     /// The target table is full and nothing in it could be evicted.
     TableFull = "table-full", Transmit;
     /// The entry was deleted or flushed while the frame waited for an answer.
     EntryRemoved = "entry-removed", Transmit;
-    /// The device was deleted or stopped while the frame waited for an answer.
-    DeviceRemoved = "device-removed", Transmit;
+    /// The overlay was deleted or stopped while the frame waited for an answer.
+    OverlayRemoved = "overlay-removed", Transmit;
     /// A broadcast or multicast frame found no other port, and the lookup named no receiver.
     NoReceiver = "no-receiver", Transmit;
-    /// A frame that a plugin sent back into the device asked for a lookup that sent it back again.
+    /// A frame that a plugin sent back into the overlay asked for a lookup that sent it back again.
     ResendLoop = "resend-loop", Transmit;
-    /// The destination has an address of another family than the socket, or is the device's own listening address.
+    /// The destination has an address of another family than the socket, or is the overlay's own listening address.
     Unreachable = "unreachable", Transmit;
+    /// The frame has a VLAN tag, and the encapsulation is told to carry none (RFC 7637 3.3).
+    VlanNotCarried = "vlan-not-carried", Transmit;
+    /// The VNIC of this host that the frame was for had a full queue or refused the frame.
+    LocalFailed = "local-failed", Transmit;
     /// The kernel's socket buffer was full.
     SocketFull = "socket-full", Transmit;
     /// The kernel refused to send the datagram.
@@ -111,25 +115,29 @@ reasons! {
     DatagramTooShort = "datagram-too-short", Receive;
     /// The encapsulation's header is not valid: no VNI, a wrong version, options that overrun it, or a payload that is no Ethernet frame.
     HeaderInvalid = "header-invalid", Receive;
-    /// A reserved bit of the header is set, and the device is strict about them.
+    /// A reserved bit of the header is set, and the overlay is strict about them.
     ReservedBits = "reserved-bits", Receive;
     /// A critical option of the header is not understood (RFC 8926 3.4).
     CriticalOption = "critical-option", Receive;
-    /// No device on this socket has the datagram's VNI.
+    /// No overlay on this socket has the datagram's VNI.
     UnknownVni = "unknown-vni", Receive;
-    /// The device is not ready to receive.
-    DeviceNotReady = "device-not-ready", Receive;
-    /// The datagram's source is not in the device's list of allowed sources.
+    /// The overlay is not ready to receive.
+    OverlayNotReady = "overlay-not-ready", Receive;
+    /// The datagram's source is not in the overlay's list of allowed sources.
     SourceNotAllowed = "source-not-allowed", Receive;
-    /// The inner source is one of the device's own ports: what was sent came back.
+    /// The inner source is that of one of the overlay's own ports: what was sent came back.
     Loop = "loop", Receive;
     /// The underlay marked congestion on a packet whose inner header cannot carry the mark (RFC 6040 4.2).
     CongestionMark = "congestion-mark", Receive;
-    /// No port of the device has the inner destination.
+    /// The inner frame has a VLAN tag, and the encapsulation is told to take none (RFC 7637 3.3).
+    VlanNotTaken = "vlan-not-taken", Receive;
+    /// The inner TCP or UDP checksum is only begun, left to hardware that is not there, and the overlay does not trust its underlay so far.
+    PartialChecksum = "partial-checksum", Receive;
+    /// No port of the overlay has the inner destination.
     NoPort = "no-port", Receive;
     /// The inner frame is larger than the receiving port's MTU.
     PortMtu = "port-mtu", Receive;
-    /// The VNIC's queue was full or it refused the frame.
+    /// No VNIC that the inner frame was for took it: their queues were full, or they refused it.
     DeliverFailed = "deliver-failed", Receive;
 }
 

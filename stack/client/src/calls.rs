@@ -3,11 +3,12 @@
 use crate::{Client, ClientError};
 use overlay_api::LinkName;
 use overlay_api::control::{
-    Flushed, ListQuery, NewOverlay, NewVnic, Order, Overlay, Property, SetProperty, SetTarget, Status, TARGETS_MAX, TargetPage,
-    TargetQuery, TargetSort, Trace, TraceRequest, Vnic,
+    Flushed, ListQuery, NewOverlay, NewVnic, Order, Overlay, OverlayQuery, Part, Property, SetProperty, SetTarget, Status, TARGETS_MAX,
+    TargetPage, TargetQuery, TargetSort, Trace, TraceRequest, TracesRequest, Vnic, VnicQuery,
 };
 use overlay_decoder::Mac;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fmt::Write as _;
 
 /// A call without a body.
@@ -22,12 +23,29 @@ impl Client {
 
     /// All overlays, in the order of their names.
     pub fn overlays(&self) -> Result<Vec<Overlay>, ClientError> {
-        self.some_overlays(&ListQuery::default())
+        self.some_overlays(&OverlayQuery::default())
     }
 
-    /// A part of the overlays, in the order of their names.
-    pub fn some_overlays(&self, query: &ListQuery) -> Result<Vec<Overlay>, ClientError> {
-        self.ask("GET", &format!("/v1/overlays{}", query_text(query)), NOTHING)
+    /// A part of the overlays, in the order that is asked for.
+    pub fn some_overlays(&self, query: &OverlayQuery) -> Result<Vec<Overlay>, ClientError> {
+        self.part("/v1/overlays", &ListQuery { since: None, ..query.clone() }).map(|part| part.map_or_else(Vec::new, |part| part.rows))
+    }
+
+    /// The same with their generation; none if that is still the one that the query knows.
+    pub fn overlays_since(&self, query: &OverlayQuery) -> Result<Option<Part<Overlay>>, ClientError> {
+        self.part("/v1/overlays", query)
+    }
+
+    fn part<S: Serialize, T: DeserializeOwned>(&self, path: &str, query: &ListQuery<S>) -> Result<Option<Part<T>>, ClientError> {
+        let response = self.send("GET", &format!("{path}{}", query_text(query)), NOTHING)?;
+        if response.status == 304 {
+            return Ok(None);
+        }
+        // A daemon that tells none is asked for everything each time.
+        let generation = response.generation.unwrap_or(0);
+        let rows = serde_json::from_slice(&self.read_all(response)?);
+        let rows = rows.map_err(|error| self.not_understood(format!("GET {path}: {error}")))?;
+        Ok(Some(Part { generation, rows }))
     }
 
     /// One overlay.
@@ -103,14 +121,24 @@ impl Client {
         self.ask("POST", &format!("/v1/overlays/{overlay}/trace"), Some(request))
     }
 
-    /// All VNICs, in the order of their names.
-    pub fn vnics(&self) -> Result<Vec<Vnic>, ClientError> {
-        self.some_vnics(&ListQuery::default())
+    /// Follows frames without sending them: one trace for each, in their order.
+    pub fn traces(&self, overlay: &LinkName, request: &TracesRequest) -> Result<Vec<Trace>, ClientError> {
+        self.ask("POST", &format!("/v1/overlays/{overlay}/traces"), Some(request))
     }
 
-    /// A part of the VNICs, in the order of their names.
-    pub fn some_vnics(&self, query: &ListQuery) -> Result<Vec<Vnic>, ClientError> {
-        self.ask("GET", &format!("/v1/vnics{}", query_text(query)), NOTHING)
+    /// All VNICs, in the order of their names.
+    pub fn vnics(&self) -> Result<Vec<Vnic>, ClientError> {
+        self.some_vnics(&VnicQuery::default())
+    }
+
+    /// A part of the VNICs, in the order that is asked for.
+    pub fn some_vnics(&self, query: &VnicQuery) -> Result<Vec<Vnic>, ClientError> {
+        self.part("/v1/vnics", &ListQuery { since: None, ..query.clone() }).map(|part| part.map_or_else(Vec::new, |part| part.rows))
+    }
+
+    /// The same with their generation; none if that is still the one that the query knows.
+    pub fn vnics_since(&self, query: &VnicQuery) -> Result<Option<Part<Vnic>>, ClientError> {
+        self.part("/v1/vnics", query)
     }
 
     /// One VNIC.
@@ -174,8 +202,8 @@ mod tests {
 
     #[test]
     fn a_query_is_spelled_so_that_it_cannot_become_another_one() {
-        let query = ListQuery { filter: Some("a&b=c d/é".to_owned()), offset: 3, limit: None };
-        assert_eq!(query_text(&query), "?filter=a%26b%3Dc%20d%2F%C3%A9&offset=3");
+        let query = OverlayQuery { filter: Some("a&b=c d/é".to_owned()), offset: 3, since: Some(7), ..OverlayQuery::default() };
+        assert_eq!(query_text(&query), "?filter=a%26b%3Dc%20d%2F%C3%A9&offset=3&order=ascending&since=7&sort=name");
         let query = TargetQuery { sort: TargetSort::PendingBytes, ..TargetQuery::default() };
         assert_eq!(query_text(&query), "?filter=&limit=1000&offset=0&order=ascending&sort=pending_bytes");
     }

@@ -5,7 +5,7 @@
 
 use crate::Client;
 use crate::error::ClientError;
-use overlay_api::control::{Problem, ProblemKind};
+use overlay_api::control::{GENERATION_HEADER, Problem, ProblemKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -43,6 +43,8 @@ enum Place {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
+    /// The generation of the list that it is, if it is one.
+    pub(crate) generation: Option<u64>,
     stream: BufReader<UnixStream>,
     place: Place,
     /// The part of a chunk's line that has come so far.
@@ -93,7 +95,8 @@ impl Client {
             Some(source) => self.broken("sending the request", source),
             None => error,
         })?;
-        if (200..300).contains(&response.status) { Ok(response) } else { Err(self.refused(response)) }
+        // 304: what was asked for is what the caller has.
+        if (200..300).contains(&response.status) || response.status == 304 { Ok(response) } else { Err(self.refused(response)) }
     }
 
     fn connect(&self) -> Result<UnixStream, ClientError> {
@@ -136,7 +139,9 @@ impl Client {
         }
         let status = parsed.code.unwrap_or(0);
         let place = body_of(status, parsed.headers).map_err(|problem| self.not_understood(problem))?;
-        Ok(Response { status, stream, place, line: Vec::new() })
+        let field = parsed.headers.iter().find(|field| field.name.eq_ignore_ascii_case(GENERATION_HEADER));
+        let generation = field.and_then(|field| std::str::from_utf8(field.value).ok()?.trim().parse().ok());
+        Ok(Response { status, generation, stream, place, line: Vec::new() })
     }
 
     fn refused(&self, response: Response) -> ClientError {
@@ -153,7 +158,7 @@ impl Client {
         }
     }
 
-    fn read_all(&self, mut response: Response) -> Result<Vec<u8>, ClientError> {
+    pub(crate) fn read_all(&self, mut response: Response) -> Result<Vec<u8>, ClientError> {
         let mut bytes = Vec::new();
         let read = (&mut response).take(BODY_MAX_BYTES + 1).read_to_end(&mut bytes);
         read.map_err(|source| self.broken("reading the answer", source))?;

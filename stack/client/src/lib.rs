@@ -3,6 +3,7 @@
 //! ```text
 //!  Client::status, overlays, create_vnic ..  ─► calls ─► http: one request, one answer
 //!  Client::events                            ─► stream: lines, as they come
+//!  VarpdClient::status, instances ..         ─► varpd: the same for the daemon that answers lookups
 //! ```
 //!
 //! It blocks; a program with other things to do has a thread for it. Each error is a sentence for the user ([`ClientError`]): that the daemon
@@ -24,9 +25,11 @@ mod calls;
 mod error;
 mod http;
 mod stream;
+mod varpd;
 
 pub use error::ClientError;
 pub use stream::{Events, Hangup};
+pub use varpd::VarpdClient;
 
 use overlay_api::Paths;
 use std::path::{Path, PathBuf};

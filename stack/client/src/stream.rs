@@ -4,7 +4,9 @@ use crate::Client;
 use crate::error::{ClientError, is_timeout};
 use crate::http::Response;
 use overlay_api::control::Event;
+use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind, Read};
+use std::marker::PhantomData;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -12,14 +14,15 @@ use std::time::Duration;
 /// Longest line in bytes.
 const LINE_MAX_BYTES: usize = 1 << 20;
 
-/// What happens, as it happens. It ends when the daemon does; an error is the last item.
+/// What happens, as it happens: events of overlayd, or those of another daemon. It ends when the daemon does; an error is the last item.
 #[derive(Debug)]
-pub struct Events {
+pub struct Events<T = Event> {
     client: Client,
     response: Response,
     /// What has come and has not been shown.
     bytes: Vec<u8>,
     over: bool,
+    kind: PhantomData<fn() -> T>,
 }
 
 /// Ends a stream of events from another thread.
@@ -40,14 +43,19 @@ impl Client {
     /// # Errors
     /// The daemon cannot be asked, or refuses.
     pub fn events(&self) -> Result<Events, ClientError> {
+        self.events_of()
+    }
+
+    /// The same of any daemon.
+    pub(crate) fn events_of<T: DeserializeOwned>(&self) -> Result<Events<T>, ClientError> {
         let response = self.send("GET", "/v1/events", None::<&()>)?;
         // Nothing may happen for a long time.
         response.connection().set_read_timeout(None).map_err(|source| self.broken("waiting for events", source))?;
-        Ok(Events { client: self.clone(), response, bytes: Vec::new(), over: false })
+        Ok(Events { client: self.clone(), response, bytes: Vec::new(), over: false, kind: PhantomData })
     }
 }
 
-impl Events {
+impl<T: DeserializeOwned> Events<T> {
     /// What ends it.
     ///
     /// # Errors
@@ -61,7 +69,7 @@ impl Events {
     ///
     /// # Errors
     /// The connection broke, or what came is no event. It is over then.
-    pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Event>, ClientError> {
+    pub fn next_within(&mut self, timeout: Duration) -> Result<Option<T>, ClientError> {
         self.wait_at_most(Some(timeout.max(Duration::from_millis(1))))?;
         match self.next_event() {
             Err(ClientError::Broken { source, .. }) if is_timeout(&source) => Ok(None),
@@ -83,7 +91,7 @@ impl Events {
         self.response.connection().set_read_timeout(timeout).map_err(|source| self.client.broken("waiting for events", source))
     }
 
-    fn next_event(&mut self) -> Result<Option<Event>, ClientError> {
+    fn next_event(&mut self) -> Result<Option<T>, ClientError> {
         let mut seen = 0;
         while !self.over {
             if let Some(end) = self.bytes[seen..].iter().position(|b| *b == b'\n') {
@@ -116,8 +124,8 @@ impl Events {
     }
 }
 
-impl Iterator for Events {
-    type Item = Result<Event, ClientError>;
+impl<T: DeserializeOwned> Iterator for Events<T> {
+    type Item = Result<T, ClientError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {

@@ -47,6 +47,9 @@ impl Default for Limits {
     }
 }
 
+/// Destinations that a replication list has at most: a frame is sent to each of them, so a list multiplies what a tenant sends.
+pub const DESTINATIONS_MAX: usize = 256;
+
 /// How an engine is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -111,6 +114,26 @@ pub const DEVICE: &[PropertySpec] = &[
         Access::ReadOnly,
         None,
         "The encapsulation.",
+    ),
+];
+
+/// Properties of the underlay that a device sends through. Devices with equal listening parameters and an equal namespace share one.
+pub const UNDERLAY: &[PropertySpec] = &[
+    PropertySpec::new(
+        "underlay/namespace",
+        Kind::Text { max: 255 },
+        Access::Live,
+        Some(""),
+        "The network namespace that encapsulated packets are sent and received in: a name that `ip netns` lists, or an absolute path; empty \
+         is the daemon's own. It may come to exist later than the overlay, and go again.",
+    ),
+    PropertySpec::new(
+        "underlay/trust_partial_checksum",
+        Kind::Choice(Cow::Borrowed(&[Cow::Borrowed("on"), Cow::Borrowed("off")])),
+        Access::Live,
+        Some("on"),
+        "Whether a packet whose inner TCP or UDP checksum is only begun is taken (on), as the kernel's tunnels send them over virtual links, \
+         where nothing can be damaged, or dropped (off), because over a wire nobody has checked what it carries.",
     ),
 ];
 

@@ -5,12 +5,15 @@
 //! writer's own set.
 //!
 //! ```text
-//!   frames in  + resent   =  sent + local + flooded + answered + drops before sending + waiting
-//!   datagrams in          =  delivered + drops
+//!   frames in  + resent   =  sent + local + flooded + answered + drops (transmit) + waiting
+//!   datagrams in          =  delivered + drops (receive)
 //! ```
 //!
 //! *Waiting* are frames on their way to the control half or in the queue of an entry. Both equations hold whenever all is quiet;
-//! tests check them after every step.
+//! tests check them after every step. Two reasons stand beside them: what the driver could not send (`socket-full`, `send-failed`) is in
+//! *sent*. What ports did not take is in nothing but its drop: it is counted when the driver has tried ([`Worker::settle`](crate::Worker::settle)).
+//! A device's `deliver-failed` and `local-failed` are datagrams and frames that nobody took, as all of its drops are; a port's are all those
+//! that it did not take, also copies that others took, and answers that the engine made.
 
 use overlay_api::{Direction, DropReason};
 use serde::Serialize;
@@ -82,7 +85,7 @@ counters! {
     sent,
     /// Bytes of those, without encapsulation.
     sent_bytes,
-    /// Frames that went to another port of this device only.
+    /// Frames that went to another port of this device only, which took them.
     local,
     /// Broadcast and multicast frames that went to other ports of this device only.
     flooded,
@@ -90,6 +93,9 @@ counters! {
     answered,
     /// Datagrams that were sent for those frames before segmentation: one for each destination of a replication list.
     datagrams_out,
+    /// Destinations of replication lists that did not get a frame which others got: it is too big for the way there, or the socket cannot
+    /// send there.
+    left_out,
     /// Packets that those are on a wire.
     datagrams_out_packets,
     /// Bytes of those datagrams, with the encapsulation's header, without the outer IP and UDP headers.
@@ -98,13 +104,13 @@ counters! {
     datagrams_in,
     /// Bytes of those, with the encapsulation's header.
     datagrams_in_bytes,
-    /// Datagrams whose inner frame went to at least one port.
+    /// Datagrams whose inner frame at least one port took.
     delivered,
-    /// Frames that were handed to ports, from the underlay or from other ports; a broadcast counts once for each port.
+    /// Frames that ports took, from the underlay or from other ports; a broadcast counts once for each port.
     frames_out,
     /// Bytes of those.
     frames_out_bytes,
-    /// Frames that plugins and the engine itself handed to ports: proxied answers, packet-too-big.
+    /// Frames that plugins and the engine itself made and ports took: proxied answers, packet-too-big.
     made,
     /// Lookups asked.
     lookups,
@@ -123,8 +129,7 @@ impl Totals {
         self.drops[reason.index()]
     }
 
-    /// Drops on one way, of all reasons that the engine decides: what the driver lost after the engine had sent or delivered it is
-    /// not among them.
+    /// Drops on one way, but for what the driver could not send after the engine had counted it as sent.
     #[must_use]
     pub fn dropped_on(&self, direction: Direction) -> u64 {
         let reasons = DropReason::ALL.iter().filter(|reason| reason.direction() == direction && !is_late(**reason));
@@ -139,9 +144,9 @@ impl Totals {
     }
 }
 
-/// Whether the driver reports it, for something that the engine has already counted as sent or delivered.
+/// Whether the driver reports it, for something that the engine has already counted as sent.
 pub(crate) const fn is_late(reason: DropReason) -> bool {
-    matches!(reason, DropReason::SocketFull | DropReason::SendFailed | DropReason::DeliverFailed)
+    matches!(reason, DropReason::SocketFull | DropReason::SendFailed)
 }
 
 fn by_name<S: serde::Serializer>(drops: &[u64; DropReason::COUNT], serializer: S) -> Result<S::Ok, S::Error> {
@@ -158,6 +163,11 @@ impl Counter {
     #[inline]
     pub(crate) fn add(&self, more: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(more), Relaxed);
+    }
+
+    /// Takes back what was added and has turned out to be none, as the only writer.
+    pub(crate) fn take_back(&self, less: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(less), Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {

@@ -8,6 +8,7 @@
 pub(crate) mod samples;
 
 use overlay_decoder::Mac;
+use overlay_decoder::checksum::Sum;
 use overlay_decoder::layer::number::{ethertype, ip};
 use overlay_decoder::layer::{Ethernet, Ipv4, Ipv6, Ipv6Ext, Vlan};
 
@@ -113,6 +114,52 @@ impl Inner {
             _ => None,
         };
         Some(Self { source: ethernet.src, destination: ethernet.dst, vlan, ethertype, l3, network: network.unwrap_or(Network::Other) })
+    }
+
+    /// Whether it has a VLAN tag, also one that is cut off.
+    #[must_use]
+    pub const fn is_tagged(&self) -> bool {
+        self.l3 > Ethernet::LENGTH || matches!(self.ethertype, ethertype::VLAN | ethertype::PROVIDER_VLAN | ethertype::OLD_QINQ)
+    }
+
+    /// Whether the checksum of a TCP segment or UDP datagram is only begun: its field holds the sum of the pseudo-header, and the rest was
+    /// left to hardware. `frame` is the one that was parsed. Of correct checksums one in 65,536 looks the same, so those are computed.
+    #[must_use]
+    pub fn is_partial(&self, frame: &[u8]) -> bool {
+        let (protocol, l4, stated, whole) = match self.network {
+            Network::Ipv4 { protocol, l4, total_len, fragment, .. } => (protocol, l4, usize::from(total_len), fragment == Fragment::Whole),
+            Network::Ipv6 { protocol, l4, payload_len: 0, fragment, .. } => (protocol, l4, 0, fragment == Fragment::Whole),
+            Network::Ipv6 { protocol, l4, payload_len, fragment, .. } => {
+                (protocol, l4, usize::from(payload_len) + Ipv6::LENGTH, fragment == Fragment::Whole)
+            }
+            Network::Other => return false,
+        };
+        let place = match protocol {
+            ip::TCP => 16,
+            ip::UDP => 6,
+            _ => return false,
+        };
+        // BIG TCP has no length.
+        let end = if stated == 0 { frame.len() } else { self.l3 + stated };
+        let (Some(segment), true) = (frame.get(l4..end), whole) else { return false };
+        let Some(field) = segment.get(place..).and_then(<[u8]>::first_chunk).map(|bytes| u16::from_be_bytes(*bytes)) else { return false };
+        let mut sum = Sum::new();
+        let length = u32::try_from(segment.len()).unwrap_or(u32::MAX);
+        match (self.network, frame.get(self.l3..)) {
+            (Network::Ipv4 { .. }, Some(packet)) => {
+                let Some(header) = packet.first_chunk().map(Ipv4::parse) else { return false };
+                sum.add_pseudo_v4(header.src, header.dst, protocol, length);
+            }
+            (Network::Ipv6 { .. }, Some(packet)) => {
+                let Some(header) = packet.first_chunk().map(Ipv6::parse) else { return false };
+                sum.add_pseudo_v6(header.src, header.dst, protocol, length);
+            }
+            _ => return false,
+        }
+        // The field holds the sum itself and not its complement.
+        let begun = sum.folded();
+        sum.add(segment);
+        field == begun && sum.checksum() != 0
     }
 
     /// DSCP and ECN of the IP header; none where there is no IP.

@@ -41,9 +41,9 @@
 //! ```text
 //!  frame ─► 14 bytes? ─► device up? ─► group? ─no─► another port's MAC? ─no─► target ─────────────────────┐
 //!   │          │ no        │ no          │ yes        │ yes                   │ direct: one place         │
-//!   │   frame-too-short  device-down     │            ├► self-addressed       │ table:                    │
+//!   │   frame-too-short  overlay-down    │            ├► self-addressed       │ table:                    │
 //!   │                                    │            ├► too-big              ├ valid, stale, renewing ─► fits? ─► header ─► Transmit
-//!  port-gone                             │            └► Deliver              ├ drop ─► refused           │ no
+//!  port-gone                             │            └► Deliver *            ├ drop ─► refused           │ no
 //!                                        ▼                                    └ else: the gate            ▼
 //!                             copies to the other ports                          │ registered        too-big, and ICMP to the sender
 //!                                        │                                       ▼
@@ -51,20 +51,22 @@
 //!                      Transmit                     yes: Transmit each           │
 //!                                                   no:  each frame asks ───────►│
 //!                                                                                ▼
-//!     pending-full, device-full ◄── queue of the entry ◄── first frame: Lookup ──► answer: reach ─► drain the queue ─► open the gate
+//!     pending-full, overlay-full ◄─ queue of the entry ◄── first frame: Lookup ──► answer: reach ─► drain the queue ─► open the gate
 //!     lookup-timeout ◄──────────────────┘                                              drop ─► refused
-//!     entry-removed, device-removed ◄───┘                                              inject, resend ─► another frame in its place
+//!     entry-removed, overlay-removed ◄──┘                                              inject, resend ─► another frame in its place
 //!                                                                                      unusable ─► answer-invalid
+//!  "fits?" stands for three questions: unreachable (the socket cannot send there), vlan-not-carried (NVGRE can be told to carry no tag),
+//!  too-big. A list is sent to those of it that the frame fits.        * local-failed, if the port takes it not: `Worker::settle`
 //! ```
 //!
 //! # A datagram from the underlay (receive)
 //!
 //! ```text
-//!  datagram ─► header ─► VNI ─► device up? ─► reserved bits, options, source ─► inner frame ─► own MAC? ─► ECN ─► port ─► fits? ─► Deliver
-//!                │        │       │              │                               │              │           │      │       │
-//!   datagram-too-short    │  device-not-ready   reserved-bits        datagram-too-short       loop          │   no-port  port-mtu
-//!   header-invalid   unknown-vni                critical-option                                    congestion-mark
-//!                                               source-not-allowed
+//!  datagram ─► header ─► VNI ─► device up? ─► reserved bits, options, source ─► inner frame ─► own MAC? tag? checksum? ─► ECN ─► port ─► fits? ─► Deliver *
+//!                │        │       │              │                               │              │                         │      │       │
+//!   datagram-too-short    │  overlay-not-ready  reserved-bits        datagram-too-short       loop                        │   no-port  port-mtu
+//!   header-invalid   unknown-vni                critical-option                               vlan-not-taken    congestion-mark
+//!                                               source-not-allowed                            partial-checksum     * deliver-failed, if no port takes it
 //! ```
 //!
 //! Every item of a batch ends in exactly one of these ways and is counted exactly once ([`Totals`] has the equations). Each drop is one
@@ -120,7 +122,7 @@ mod worker;
 mod world;
 
 pub use batch::{Arrival, Batch, Datagrams, Frames, Item, Offload, SegmentKind, Segments};
-pub use config::{Config, DEVICE, DIRECT, DYNAMIC, DeviceSpec, Limits, Search};
+pub use config::{Config, DESTINATIONS_MAX, DEVICE, DIRECT, DYNAMIC, DeviceSpec, Limits, Search, UNDERLAY};
 pub use control::{
     AnswerError, Control, Delivery, DeviceInfo, Event, Fault, Output, PortInfo, PortSpec, Refusal, Sending, SetTarget, Trace, UnderlayInfo,
 };

@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use crate::inner::Inner;
 use crate::outer::OuterRules;
-use overlay_api::{DeviceId, PortId, UnderlayId, Verdict};
+use overlay_api::{DeviceId, DropReason, PortId, UnderlayId, Verdict};
 use overlay_decoder::Ul3;
 use std::ops::Range;
 
@@ -67,6 +67,33 @@ pub struct Deliver {
     pub device: DeviceId,
     /// What.
     pub content: Content,
+    /// Bytes of the frame.
+    pub len: u32,
+    /// As what it is counted.
+    pub(crate) part: Part,
+}
+
+/// What the delivery of a frame is to the fate of the frame or datagram that it comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    /// It came from the underlay, for this port and perhaps for others.
+    Received,
+    /// It came from another port of the device, and goes nowhere else.
+    Local,
+    /// It came from another port of the device, and others get it, too.
+    Copy,
+    /// The engine made it.
+    Made,
+}
+
+impl Part {
+    /// What it is if the port does not take it.
+    pub(crate) const fn failure(self) -> DropReason {
+        match self {
+            Self::Received | Self::Made => DropReason::DeliverFailed,
+            Self::Local | Self::Copy => DropReason::LocalFailed,
+        }
+    }
 }
 
 /// Where the bytes of a delivery are.

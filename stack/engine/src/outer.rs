@@ -48,7 +48,7 @@ pub static OUTER: &[PropertySpec] = &[
         Access::Live,
         Some("inherit"),
         "The class of service of an encapsulated packet: the inner packet's (inherit, the uniform model of RFC 2983; 0 for what is not IP), \
-         or one for all of the device's packets (the pipe model). A received packet keeps its inner one.",
+         or one for all of the overlay's packets (the pipe model). A received packet keeps its inner one.",
     ),
     PropertySpec::new(
         "outer/ecn",

@@ -9,6 +9,10 @@
 //! first, which tell the sender no port; whatever was sent to a group, also in IPv6, where RFC 4443 would allow it, because the answer
 //! would come from a group; and senders that are not one host.
 
+mod replies;
+
+pub(crate) use replies::Replies;
+
 use crate::inner::{Fragment, Inner, Network};
 use overlay_decoder::Mac;
 use overlay_decoder::checksum::{self, Sum};

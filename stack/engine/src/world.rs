@@ -8,6 +8,7 @@ use crate::counters::Counters;
 use crate::encap::{Carrier, Codec, Encapsulation};
 use crate::outer::{Family, OuterRules, overhead};
 use crate::target::Table;
+use crate::toobig::Replies;
 use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 use overlay_api::{DeviceId, PortId, UnderlayId};
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 /// Maps of configured things: keys that an operator chose.
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
+/// Bytes of the largest IP packet from an underlay to a destination.
+pub(crate) type Paths = Map<(UnderlayId, IpAddr), u32>;
 
 /// What the control half and all workers share.
 #[derive(Debug)]
@@ -41,8 +45,8 @@ pub(crate) struct World {
     pub(crate) ports: Map<PortId, Arc<Device>>,
     /// By [`UnderlayId`].
     pub(crate) underlays: Map<UnderlayId, Arc<Underlay>>,
-    /// Path MTUs that are smaller than their underlay's: (destination, bytes of an IP packet).
-    pub(crate) paths: Arc<Map<IpAddr, u32>>,
+    /// Path MTUs that are smaller than their underlay's.
+    pub(crate) paths: Arc<Paths>,
 }
 
 /// The listening parameters that devices share, and whose they are.
@@ -91,6 +95,12 @@ pub(crate) struct Device {
     pub(crate) by_mac: Map<Mac, usize>,
     /// One set a worker, the last one the control half's. They outlive every snapshot.
     pub(crate) counters: Arc<[Counters]>,
+    /// How many packet-too-big replies may still be sent, by whomever. It outlives every snapshot, too.
+    pub(crate) replies: Arc<Replies>,
+    /// Whether the underlay is believed when it says that hardware will see to an inner checksum.
+    pub(crate) trusts_partial: bool,
+    /// Whether frames with a VLAN tag pass.
+    pub(crate) carries_tags: bool,
 }
 
 /// A port as workers see it.
@@ -103,6 +113,38 @@ pub(crate) struct Port {
     pub(crate) mtu: u32,
     /// One set a worker, the last one the control half's.
     pub(crate) counters: Arc<[Counters]>,
+}
+
+/// The ways to a frame's destinations: the same for all frames of a batch with headers of one length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ways {
+    /// Bytes of the inner headers in front of the packet.
+    pub(crate) l2_len: usize,
+    /// The largest inner packet that gets to all of them; none if nothing does.
+    pub(crate) all: Option<u32>,
+    /// The largest inner packet that gets to any of them; none if nothing does.
+    pub(crate) any: Option<u32>,
+}
+
+impl Ways {
+    /// Why an inner packet of `size` bytes gets nowhere; none if it does.
+    #[inline]
+    pub(crate) fn refuse(&self, size: u32) -> Option<NoWay> {
+        match self.any {
+            None => Some(NoWay::Unreachable),
+            Some(limit) if size > limit => Some(NoWay::TooBig(limit)),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Why a frame gets nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoWay {
+    /// The socket cannot send to its destinations.
+    Unreachable,
+    /// Its packet has more bytes than this.
+    TooBig(u32),
 }
 
 impl Device {
@@ -125,22 +167,38 @@ impl Device {
     /// Largest inner packet to `to`, for frames whose headers in front of it have `l2_len` bytes: the device's MTU, or what the
     /// underlay's path leaves of its own.
     #[inline]
-    pub(crate) fn limit(&self, to: IpAddr, l2_len: usize, paths: &Map<IpAddr, u32>) -> u32 {
+    fn limit(&self, to: IpAddr, l2_len: usize, paths: &Paths) -> u32 {
         let path = match paths.is_empty() {
             true => self.underlay_mtu,
-            false => paths.get(&to).map_or(self.underlay_mtu, |path| self.underlay_mtu.min(*path)),
+            false => paths.get(&(self.underlay, to)).map_or(self.underlay_mtu, |path| self.underlay_mtu.min(*path)),
         };
         let inner = (path as usize).saturating_sub(self.overhead(to) + l2_len);
         self.mtu.min(u32::try_from(inner).unwrap_or(u32::MAX))
     }
 
-    /// Whether its socket can send to all of these. They were checked when they became known, but where the device listens may have
-    /// changed since.
+    /// Whether its socket can send there. It was checked when it became known, but where the device listens may have changed since.
     #[inline]
-    pub(crate) fn reaches(&self, to: &[Ul3]) -> bool {
+    fn reaches(&self, to: Ul3) -> bool {
         let everywhere = self.listen.ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        let family = Family::of(self.listen.ip);
-        to.iter().all(|ul3| (everywhere || Family::of(ul3.ip) == family) && *ul3 != self.listen)
+        (everywhere || Family::of(to.ip) == Family::of(self.listen.ip)) && to != self.listen
+    }
+
+    /// Largest inner packet that gets to `to`; none if nothing does.
+    #[inline]
+    fn passing(&self, to: Ul3, l2_len: usize, paths: &Paths) -> Option<u32> {
+        self.reaches(to).then(|| self.limit(to.ip, l2_len, paths))
+    }
+
+    /// The ways to these destinations, for frames whose headers in front of the packet have `l2_len` bytes.
+    pub(crate) fn ways(&self, to: &[Ul3], l2_len: usize, paths: &Paths) -> Ways {
+        let limits = || to.iter().map(|ul3| self.passing(*ul3, l2_len, paths));
+        // None is less than every number.
+        Ways { l2_len, all: limits().min().flatten(), any: limits().max().flatten() }
+    }
+
+    /// Whether an inner packet of `size` bytes gets to `to`.
+    pub(crate) fn passes(&self, to: Ul3, size: u32, ways: &Ways, paths: &Paths) -> bool {
+        ways.all.is_some_and(|limit| size <= limit) || self.passing(to, ways.l2_len, paths).is_some_and(|limit| size <= limit)
     }
 
     /// The smallest MTU of its ports, or its own.

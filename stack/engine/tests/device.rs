@@ -58,7 +58,7 @@ fn a_device_that_cannot_be_made_leaves_nothing() {
     let dynamic = |properties: &[(&str, &str)]| spec("x", "vxlan", 1, Search::Dynamic, properties);
     let there = [("direct/dest_ip", "10.88.0.2"), ("direct/dest_port", "4789")];
     for (sentence, spec) in [
-        ("device red: there is one of that name already (id 1)", spec("red", "vxlan", 1, Search::Dynamic, &[LISTEN])),
+        ("overlay red: there is one of that name already (id 1)", spec("red", "vxlan", 1, Search::Dynamic, &[LISTEN])),
         ("encapsulation stt: there is none of that name; there are vxlan, geneve, nvgre", spec("x", "stt", 1, Search::Dynamic, &[])),
         (
             "property vxlan/listen_io: there is no such property; did you mean vxlan/listen_ip?",
@@ -66,8 +66,8 @@ fn a_device_that_cannot_be_made_leaves_nothing() {
         ),
         ("property mtu: \"575\" is not allowed; 576-65000 is", dynamic(&[LISTEN, ("mtu", "575")])),
         ("property mtu: \"65001\" is not allowed; 576-65000 is", dynamic(&[LISTEN, ("mtu", "65001")])),
-        ("property vnetid: is given in another way when a device is made", dynamic(&[LISTEN, ("vnetid", "1")])),
-        ("property encap: is given in another way when a device is made", dynamic(&[LISTEN, ("encap", "vxlan")])),
+        ("property vnetid: is given in another way when an overlay is made", dynamic(&[LISTEN, ("vnetid", "1")])),
+        ("property encap: is given in another way when an overlay is made", dynamic(&[LISTEN, ("encap", "vxlan")])),
         ("property vxlan/listen_ip: is required and not set; an IP address is allowed", dynamic(&[])),
         ("property vxlan/listen_ip: \"here\" is not allowed; an IP address is", dynamic(&[("vxlan/listen_ip", "here")])),
         (
@@ -84,11 +84,11 @@ fn a_device_that_cannot_be_made_leaves_nothing() {
             direct(&[("direct/dest_ip", "0.0.0.0"), there[1]]),
         ),
         (
-            "property direct/dest_ip: fd00::2 is of another family than the address that the device listens at, 10.88.0.1",
+            "property direct/dest_ip: fd00::2 is of another family than the address that the overlay listens at, 10.88.0.1",
             direct(&[("direct/dest_ip", "fd00::2"), there[1]]),
         ),
         (
-            "property direct/dest_ip: 10.88.0.1 is the address that the device listens at itself",
+            "property direct/dest_ip: 10.88.0.1 is the address that the overlay listens at itself",
             direct(&[("direct/dest_ip", "10.88.0.1"), there[1]]),
         ),
         (
@@ -96,7 +96,7 @@ fn a_device_that_cannot_be_made_leaves_nothing() {
             dynamic(&[LISTEN, ("outer/srcport_min", "9"), ("outer/srcport_max", "8")]),
         ),
         (
-            "property vnetid: 77 is that of device red, which listens at 10.88.0.1:4789 too",
+            "property vnetid: 77 is that of overlay red, which listens at 10.88.0.1:4789 too",
             spec("x", "vxlan", 77, Search::Dynamic, &[LISTEN]),
         ),
         (
@@ -124,9 +124,9 @@ fn a_device_that_cannot_be_made_leaves_nothing() {
 fn a_device_with_ports_is_not_deleted_and_one_that_is_not_there_not_changed() {
     let (mut host, [red, ..], _) = three();
     host.port(red, "vnic1", mac(2));
-    refused(&mut host, "device red: has ports: vnic0, vnic1; remove them first", |control| control.delete_device(red, NOW));
+    refused(&mut host, "overlay red: has VNICs: vnic0, vnic1; delete them first", |control| control.delete_device(red, NOW));
     let gone = DeviceId(77);
-    let sentence = "device 77: there is none of that id";
+    let sentence = "overlay 77: there is none of that id";
     refused(&mut host, sentence, |control| control.delete_device(gone, NOW));
     refused(&mut host, sentence, |control| control.set_property(gone, "mtu", "1400", NOW));
     refused(&mut host, sentence, |control| control.reset_property(gone, "mtu", NOW));
@@ -148,28 +148,28 @@ fn a_property_that_does_not_fit_is_not_set() {
     for (device, name, value, sentence) in [
         (red, "encap", "geneve", "property encap: cannot be changed (PERM r-)"),
         (red, "mtux", "1400", "property mtux: there is no such property; did you mean mtu?"),
-        (red, "mtu", "1399", "property mtu: 1399 is below the MTU of port vnic0, 1400"),
+        (red, "mtu", "1399", "property mtu: 1399 is below the MTU of VNIC vnic0, 1400"),
         (red, "mtu", "", "property mtu: \"\" is not allowed; 576-65000 is"),
         (red, "vnetid", "16777216", "property vnetid: \"16777216\" is not allowed; 0-16777215 is"),
-        (red, "vnetid", "78", "property vnetid: 78 is that of device blue, which listens at 10.88.0.1:4789 too"),
+        (red, "vnetid", "78", "property vnetid: 78 is that of overlay blue, which listens at 10.88.0.1:4789 too"),
         (nvgre, "vnetid", "1", "property vnetid: vni 1: NVGRE reserves it (RFC 7637 3.2); 4096 to 16777214 is allowed"),
         (red, "vxlan/listen_port", "0", "property vxlan/listen_port: \"0\" is not allowed; 1-65535 is"),
         (red, "vxlan/listen_port", "6081", "10.88.0.1:6081: is in use by geneve; one address and port can have one encapsulation"),
         (green, "geneve/listen_port", "4789", "10.88.0.1:4789: is in use by vxlan; one address and port can have one encapsulation"),
-        (blue, "direct/dest_ip", "10.88.0.1", "property direct/dest_ip: 10.88.0.1 is the address that the device listens at itself"),
-        (blue, "vxlan/listen_ip", "10.88.0.2", "property direct/dest_ip: 10.88.0.2 is the address that the device listens at itself"),
+        (blue, "direct/dest_ip", "10.88.0.1", "property direct/dest_ip: 10.88.0.1 is the address that the overlay listens at itself"),
+        (blue, "vxlan/listen_ip", "10.88.0.2", "property direct/dest_ip: 10.88.0.2 is the address that the overlay listens at itself"),
         (
             blue,
             "vxlan/listen_ip",
             "fd00::1",
-            "property direct/dest_ip: 10.88.0.2 is of another family than the address that the device listens at, fd00::1",
+            "property direct/dest_ip: 10.88.0.2 is of another family than the address that the overlay listens at, fd00::1",
         ),
         (blue, "direct/dest_port", "0", "property direct/dest_port: \"0\" is not allowed; 1-65535 is"),
         (
             blue,
             "target/max",
             "5",
-            "property target/max: there is no such property; there are mtu, vnetid, encap, direct/dest_ip, direct/dest_port, outer/ttl, \
+            "property target/max: there is no such property; there are mtu, vnetid, encap, underlay/namespace, underlay/trust_partial_checksum, direct/dest_ip, direct/dest_port, outer/ttl, \
              outer/dscp, outer/ecn, outer/df, outer/srcport_min, outer/srcport_max, vxlan/listen_ip, vxlan/listen_port, \
              vxlan/reserved_bits, vxlan/allowed_sources",
         ),
@@ -193,13 +193,13 @@ fn a_property_that_does_not_fit_is_not_set() {
     ] {
         refused(&mut host, sentence, |control| control.reset_property(device, name, NOW));
     }
-    refused(&mut host, "property mtux: device red has none of that name", |control| control.property(red, "mtux"));
+    refused(&mut host, "property mtux: overlay red has none of that name", |control| control.property(red, "mtux"));
     // The default is below the port's MTU once that has grown.
     host.control.set_property(red, "mtu", "1450", NOW).unwrap();
     host.control.change_port(PortId(1), mac(1), 1450).unwrap();
     host.drain();
     host.take();
-    refused(&mut host, "property mtu: 1400 is below the MTU of port vnic0, 1450", |control| control.reset_property(red, "mtu", NOW));
+    refused(&mut host, "property mtu: 1400 is below the MTU of VNIC vnic0, 1450", |control| control.reset_property(red, "mtu", NOW));
 }
 
 #[test]
@@ -207,15 +207,15 @@ fn a_port_that_does_not_fit_is_not_added_or_changed() {
     let (mut host, [red, blue, _], port) = three();
     host.port(red, "vnic1", mac(2));
     let of = |name: &str, mac, mtu| PortSpec { name: name.to_owned(), mac, mtu };
-    let group = "ff:ff:ff:ff:ff:ff: a port's address cannot be a group address or zero";
-    let zero = "00:00:00:00:00:00: a port's address cannot be a group address or zero";
-    let taken = "02:08:00:00:00:02: port vnic1 of device red has this address";
+    let group = "ff:ff:ff:ff:ff:ff: a VNIC's address cannot be a group address or zero";
+    let zero = "00:00:00:00:00:00: a VNIC's address cannot be a group address or zero";
+    let taken = "02:08:00:00:00:02: VNIC vnic1 of overlay red has this address";
     for (sentence, spec) in [
-        ("port vnic0: device red has one of that name already", of("vnic0", mac(9), 1400)),
+        ("VNIC vnic0: overlay red has one of that name already", of("vnic0", mac(9), 1400)),
         (group, of("x", Mac::BROADCAST, 1400)),
         (zero, of("x", Mac([0; 6]), 1400)),
         (taken, of("x", mac(2), 1400)),
-        ("port x: an MTU of 1401 is above that of device red, 1400", of("x", mac(9), 1401)),
+        ("VNIC x: an MTU of 1401 is above that of overlay red, 1400", of("x", mac(9), 1401)),
     ] {
         refused(&mut host, sentence, |control| control.add_port(red, &spec));
     }
@@ -223,7 +223,7 @@ fn a_port_that_does_not_fit_is_not_added_or_changed() {
         (group, Mac::BROADCAST, 1400),
         (zero, Mac([0; 6]), 1400),
         (taken, mac(2), 1400),
-        ("port 1: an MTU of 1401 is above that of device red, 1400", mac(1), 1401),
+        ("VNIC vnic0: an MTU of 1401 is above that of overlay red, 1400", mac(1), 1401),
     ] {
         refused(&mut host, sentence, |control| control.change_port(port, mac, mtu));
     }
@@ -237,11 +237,11 @@ fn a_port_that_does_not_fit_is_not_added_or_changed() {
 #[test]
 fn targets_that_do_not_fit_are_not_set() {
     let (mut host, [red, blue, _], _) = three();
-    let direct = "device blue: is direct, and has no target table";
+    let direct = "overlay blue: is direct, and has no target table";
     refused(&mut host, direct, |control| control.set_target(blue, mac(9), &SetTarget::Drop, Source::Static, None, NOW));
     refused(&mut host, direct, |control| control.remove_target(blue, mac(9), NOW));
     refused(&mut host, direct, |control| control.flush(blue, false, NOW));
-    let of = |rest: &str| format!("target 02:08:00:00:00:09 of device red: {rest}");
+    let of = |rest: &str| format!("target 02:08:00:00:00:09 of overlay red: {rest}");
     for (to, rest) in [
         (&[][..], "no underlay address is given; at least one is needed"),
         (
@@ -251,22 +251,22 @@ fn targets_that_do_not_fit_are_not_set() {
         (&["10.88.0.2"], "10.88.0.2 has no port; this encapsulation needs one"),
         (&["0.0.0.0:4789"], "0.0.0.0:4789 is no address that anything could be sent to"),
         (&["239.1.1.1:4789"], "239.1.1.1:4789 is a multicast address; only broadcast and multicast frames may go to one"),
-        (&["10.88.0.1:4789"], "10.88.0.1:4789 is the address that the device listens at itself"),
-        (&["[fd00::2]:4789"], "[fd00::2]:4789 is of another family than the address that the device listens at, 10.88.0.1"),
+        (&["10.88.0.1:4789"], "10.88.0.1:4789 is the address that the overlay listens at itself"),
+        (&["[fd00::2]:4789"], "[fd00::2]:4789 is of another family than the address that the overlay listens at, 10.88.0.1"),
     ] {
         let target = SetTarget::Reach(to.iter().map(|text| ul3(text)).collect());
         refused(&mut host, &of(rest), |control| control.set_target(red, mac(9), &target, Source::Static, None, NOW));
     }
-    let zero = "target 00:00:00:00:00:00 of device red: no frame has this destination";
+    let zero = "target 00:00:00:00:00:00 of overlay red: no frame has this destination";
     refused(&mut host, zero, |control| control.set_target(red, Mac([0; 6]), &SetTarget::Drop, Source::Static, None, NOW));
-    refused(&mut host, "device red: a frame of 13 bytes is shorter than an Ethernet header, 14", |control| control.inject(red, &[0; 13]));
+    refused(&mut host, "overlay red: a frame of 13 bytes is shorter than an Ethernet header, 14", |control| control.inject(red, &[0; 13]));
     refused(
         &mut host,
-        "device red: a frame of 1423 bytes; at most 1422 are allowed (the device's MTU and an Ethernet header)",
+        "overlay red: a frame of 1423 bytes; at most 1422 are allowed (the overlay's MTU and an Ethernet header)",
         |control| control.resend(red, &[0; 1423], NOW),
     );
     let stray = frame(mac(1), mac(9), &[0; 46]);
-    refused(&mut host, "device red: no port has the destination of the frame", |control| control.inject(red, &stray));
+    refused(&mut host, "overlay red: no VNIC has the destination of the frame", |control| control.inject(red, &stray));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn an_ipv4_socket_reaches_no_ipv6_even_if_it_listens_everywhere() {
     let mut host = Host::new();
     let device = host.device(spec("red", "vxlan", 77, Search::Dynamic, &[("vxlan/listen_ip", "0.0.0.0")]));
     let six = SetTarget::Reach(vec![ul3("[fd00::2]:4789")]);
-    let sentence = "target 02:08:00:00:00:09 of device red: [fd00::2]:4789 is of another family than the address that the device listens at, \
+    let sentence = "target 02:08:00:00:00:09 of overlay red: [fd00::2]:4789 is of another family than the address that the overlay listens at, \
                     0.0.0.0";
     host.take();
     refused(&mut host, sentence, |control| control.set_target(device, mac(9), &six, Source::Static, None, NOW));
@@ -408,7 +408,13 @@ fn a_device_that_listens_elsewhere_opens_there_first_and_then_leaves() {
         host.drain();
         let new = host.underlay(device);
         let reason = "the underlay is not open yet".to_owned();
-        let opened = Event::UnderlayOpen { underlay: new, encapsulation: "vxlan".to_owned(), carrier: Carrier::Udp, listen: ul3(listen) };
+        let opened = Event::UnderlayOpen {
+            underlay: new,
+            encapsulation: "vxlan".to_owned(),
+            carrier: Carrier::Udp,
+            namespace: None,
+            listen: ul3(listen),
+        };
         let closed = Event::UnderlayClose { underlay: old };
         let degraded = Event::Device { device, degraded: Some(reason.clone()) };
         assert_eq!(host.take().events, [opened, closed, degraded]);
@@ -421,7 +427,7 @@ fn a_device_that_listens_elsewhere_opens_there_first_and_then_leaves() {
         let places: Vec<Ul3> = host.control.underlays().map(|underlay| underlay.listen).collect();
         assert_eq!(places, [ul3(listen)]);
     }
-    assert_eq!(host.control.totals().dropped(DropReason::DeviceDown), 2);
+    assert_eq!(host.control.totals().dropped(DropReason::OverlayDown), 2);
     // A report about what was closed moves nothing.
     host.control.handle_underlay(old, Err("closed".to_owned()), NOW);
     host.drain();
@@ -487,7 +493,7 @@ fn a_lost_underlay_degrades_all_who_share_it_and_is_named_with_its_time() {
     host.control.handle_underlay(shared, Ok(1500), Time(9_000_000));
     host.drain();
     assert_eq!(host.take().events, [of(red, None), of(blue, None)]);
-    assert_eq!(host.control.totals().dropped(DropReason::DeviceDown), 1);
+    assert_eq!(host.control.totals().dropped(DropReason::OverlayDown), 1);
     // Open with another MTU: frames obey it, nobody is degraded.
     host.control.handle_underlay(shared, Ok(1400), Time(9_500_000));
     host.drain();
@@ -556,7 +562,7 @@ fn what_a_deleted_device_counted_is_not_lost() {
     host.control.remove_port(port).unwrap();
     host.control.delete_device(device, NOW).unwrap();
     host.drain();
-    assert_eq!(grown(&before, &host.counts()), counts([("drop device-removed", 1)]), "the frame that waited");
+    assert_eq!(grown(&before, &host.counts()), counts([("drop overlay-removed", 1)]), "the frame that waited");
     assert_eq!((host.control.device(device), host.control.device_totals(device)), (None, None));
     assert_eq!(host.take().withdrawn.len(), 1);
     assert!(host.control.poll_timeout().is_none_or(|due| due > host.now), "nothing of it is left to be timed");

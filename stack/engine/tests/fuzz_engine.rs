@@ -156,7 +156,8 @@ fn operation(host: &mut Host, choices: &mut Choices<'_>) {
         }
         28 => {
             let mtu = choices.often(6).then(|| u32::from(choices.half()));
-            host.control.handle_path_mtu(choices.ul3().ip, mtu);
+            let underlay = host.underlays[usize::from(choices.byte()) % host.underlays.len()];
+            host.control.handle_path_mtu(underlay, choices.ul3().ip, mtu);
         }
         29 => property(host, choices),
         30 => {

@@ -77,7 +77,7 @@ fn hold_leak_on_inject() {
         // The second question was sent back by the next frame in the queue, which a plugin had sent itself.
         (totals.lookups, totals.answers) = (3, 2);
         count_drops(totals, DropReason::ResendLoop, 1);
-        count_drops(totals, DropReason::DeviceRemoved, 8);
+        count_drops(totals, DropReason::OverlayRemoved, 8);
     });
 }
 
@@ -199,7 +199,7 @@ fn queue_overflow_is_silent() {
         count_in(totals, 16);
         totals.lookups = 2;
         count_drops(totals, DropReason::PendingFull, 2);
-        count_drops(totals, DropReason::DeviceFull, 4);
+        count_drops(totals, DropReason::OverlayFull, 4);
     });
     assert_eq!([B, C].map(|mac| host.row(mac).unwrap().pending_bytes), [90, 60]);
     assert_eq!(host.control.device(host.device).unwrap().pending_bytes, 150);
@@ -218,7 +218,7 @@ fn first_frame_over_the_cap() {
         count_in(totals, 4);
         totals.lookups = 2;
         count_drops(totals, DropReason::PendingFull, 1);
-        count_drops(totals, DropReason::DeviceFull, 1);
+        count_drops(totals, DropReason::OverlayFull, 1);
     });
     assert_eq!(host.targets().len(), 2, "what found no room left no entry\n{}", host.world());
     host.answer(Answer::Inject(frame(A, 9))).unwrap();

@@ -140,7 +140,7 @@ fn transmit_rows() -> Vec<Row> {
             edge.ask(2);
         })
         .of(Whose::Nobody),
-        row("the underlay was lost", R::DeviceDown, one, Edge::new(), |edge| {
+        row("the underlay was lost", R::OverlayDown, one, Edge::new(), |edge| {
             edge.host.control.handle_underlay(edge.underlay, Err("the link is gone".to_owned()), edge.host.now);
             edge.host.drain();
             edge.ask(2);
@@ -176,7 +176,7 @@ fn transmit_rows() -> Vec<Row> {
         ),
         row(
             "the queue of the device is full",
-            R::DeviceFull,
+            R::OverlayFull,
             &twice(&asked()),
             Edge::limited(|l| l.pending_bytes_per_device = 29),
             |edge| {
@@ -184,11 +184,11 @@ fn transmit_rows() -> Vec<Row> {
                 edge.ask(2);
             },
         ),
-        row("the device may ask no more", R::DeviceFull, &twice(&asked()), Edge::limited(|l| l.lookups_per_device = 1), |edge| {
+        row("the device may ask no more", R::OverlayFull, &twice(&asked()), Edge::limited(|l| l.lookups_per_device = 1), |edge| {
             edge.ask(2);
             edge.ask(3);
         }),
-        row("a broadcast may not ask any more", R::DeviceFull, &twice(&asked()), Edge::limited(|l| l.lookups_per_device = 1), |edge| {
+        row("a broadcast may not ask any more", R::OverlayFull, &twice(&asked()), Edge::limited(|l| l.lookups_per_device = 1), |edge| {
             edge.ask(2);
             edge.host.frame(edge.port, &frame(mac(1), Mac::BROADCAST, &[7]));
         }),
@@ -213,19 +213,19 @@ fn transmit_rows() -> Vec<Row> {
             edge.ask(2);
             assert_eq!(edge.host.control.flush(edge.device, false, edge.host.now), Ok(1));
         }),
-        row("the device is deleted while the frame waits", R::DeviceRemoved, &asked(), Edge::new(), |edge| {
+        row("the device is deleted while the frame waits", R::OverlayRemoved, &asked(), Edge::new(), |edge| {
             edge.ask(2);
             edge.host.control.remove_port(edge.port).unwrap();
             edge.host.control.delete_device(edge.device, edge.host.now).unwrap();
         })
         .of(Whose::Retired),
-        row("the device is deleted while the frame is on its way", R::DeviceRemoved, &asked(), Edge::new(), |edge| {
+        row("the device is deleted while the frame is on its way", R::OverlayRemoved, &asked(), Edge::new(), |edge| {
             edge.host.batch(0, edge.port, &[(question(2), Offload::default())]);
             edge.host.control.remove_port(edge.port).unwrap();
             edge.host.control.delete_device(edge.device, edge.host.now).unwrap();
         })
         .of(Whose::Retired),
-        row("the device is deleted while a broadcast waits", R::DeviceRemoved, &asked(), Edge::new(), |edge| {
+        row("the device is deleted while a broadcast waits", R::OverlayRemoved, &asked(), Edge::new(), |edge| {
             edge.host.frame(edge.port, &frame(mac(1), Mac::BROADCAST, &[7]));
             edge.host.control.remove_port(edge.port).unwrap();
             edge.host.control.delete_device(edge.device, edge.host.now).unwrap();
@@ -288,7 +288,7 @@ fn transmit_rows() -> Vec<Row> {
         edge.host.frame(edge.port, &frame(mac(1), mac(2), &[7; 1351]));
         assert!(edge.answer(Answer::Reach { to: vec![ul3("10.88.0.2:4789")], ttl_ns: None }));
     }));
-    rows.push(row("the underlay is lost while the frame waits", R::DeviceDown, &answered(), Edge::new(), |edge| {
+    rows.push(row("the underlay is lost while the frame waits", R::OverlayDown, &answered(), Edge::new(), |edge| {
         edge.ask(2);
         edge.host.control.handle_underlay(edge.underlay, Err("the link is gone".to_owned()), edge.host.now);
         edge.host.drain();
@@ -339,17 +339,17 @@ fn receive_rows() -> Vec<Row> {
             .of(Whose::Nobody),
         row("there is no I bit", R::HeaderInvalid, &one, Edge::new(), |edge| edge.arrives(&vxlan(5077, 0xf7, &for_the_port())))
             .of(Whose::Nobody),
-        row("there is no such underlay", R::DeviceNotReady, &one, Edge::new(), |edge| {
+        row("there is no such underlay", R::OverlayNotReady, &one, Edge::new(), |edge| {
             edge.underlay = UnderlayId(77);
             edge.arrives(&vxlan(5077, 8, &for_the_port()));
         })
         .of(Whose::Nobody),
-        row("the underlay was closed", R::DeviceNotReady, &one, Edge::new(), |edge| {
+        row("the underlay was closed", R::OverlayNotReady, &one, Edge::new(), |edge| {
             edge.host.control.set_property(edge.device, "vxlan/listen_port", "4790", edge.host.now).unwrap();
             edge.arrives(&vxlan(5077, 8, &for_the_port()));
         })
         .of(Whose::Nobody),
-        row("the underlay is not open", R::DeviceNotReady, &one, Edge::new(), |edge| {
+        row("the underlay is not open", R::OverlayNotReady, &one, Edge::new(), |edge| {
             edge.host.control.handle_underlay(edge.underlay, Err("the link is gone".to_owned()), edge.host.now);
             edge.arrives(&vxlan(5077, 8, &for_the_port()));
         }),
@@ -379,6 +379,18 @@ fn receive_rows() -> Vec<Row> {
             edge.host.control.change_port(edge.port, mac(1), 1000).unwrap();
             edge.arrives(&vxlan(5077, 8, &frame(mac(9), Mac::BROADCAST, &[7; 1001])));
         }),
+        row(
+            "a checksum that is only begun",
+            R::PartialChecksum,
+            &datagram_in(8 + 14 + 28 + 7),
+            Edge::of("vxlan", Search::Dynamic, &[("underlay/trust_partial_checksum", "off")], Limits::default()),
+            |edge| {
+                let mut bytes = udp4(mac(9), mac(1), (1, 2), b"content");
+                // The sum of 10.0.0.1, 10.0.0.2, UDP and 15 bytes: RFC 768.
+                bytes[40..42].copy_from_slice(&(2 * 0x0a00_u16 + 1 + 2 + 17 + 15).to_be_bytes());
+                edge.arrives(&vxlan(5077, 8, &bytes));
+            },
+        ),
         row("congestion, and nobody who could be told", R::CongestionMark, &datagram_in(8 + 14 + 28), Edge::new(), |edge| {
             let arrival = Arrival { from: ul3("10.88.0.2:50000"), tos: 3, offload: Offload::default() };
             edge.host.datagrams(0, edge.underlay, &[(vxlan(5077, 8, &udp4(mac(9), mac(1), (1, 2), &[])), arrival)]);
@@ -405,6 +417,7 @@ fn receive_rows() -> Vec<Row> {
 fn other_encapsulations(frame_len: usize) -> Vec<Row> {
     use DropReason as R;
     let one = datagram_in(frame_len + 8);
+    let waited = [&frame_in(14 + 50)[..], &[("lookups", 1), ("answers", 1)]].concat();
     let geneve = |properties: &[(&str, &str)]| Edge::of("geneve", Search::Dynamic, properties, Limits::default());
     let nvgre = |properties: &[(&str, &str)]| Edge::of("nvgre", Search::Dynamic, properties, Limits::default());
     // VNI 5077 is 0x13d5.
@@ -426,6 +439,25 @@ fn other_encapsulations(frame_len: usize) -> Vec<Row> {
         }),
         row("NVGRE from a stranger", R::SourceNotAllowed, &one, nvgre(&[("nvgre/allowed_sources", "10.88.0.3")]), move |edge| {
             edge.arrives(&plain([0x20, 0, 0x65, 0x58]));
+        }),
+        row(
+            "a tag in NVGRE, which takes none",
+            R::VlanNotTaken,
+            &datagram_in(8 + 14 + 50),
+            nvgre(&[("nvgre/inner_vlan", "drop")]),
+            move |edge| {
+                edge.arrives(&[&[0x20, 0, 0x65, 0x58, 0, 0x13, 0xd5, 0][..], &tagged(9, 1)].concat());
+            },
+        ),
+        row("a tag for NVGRE, which carries none", R::VlanNotCarried, &frame_in(14 + 50), nvgre(&[("nvgre/inner_vlan", "drop")]), |edge| {
+            let there = SetTarget::Reach(vec![ul3("10.88.0.2")]);
+            edge.host.control.set_target(edge.device, mac(2), &there, Source::Static, None, edge.host.now).unwrap();
+            edge.host.drain();
+            edge.host.frame(edge.port, &tagged(1, 2));
+        }),
+        row("a tag for NVGRE, and the frame waited", R::VlanNotCarried, &waited, nvgre(&[("nvgre/inner_vlan", "drop")]), |edge| {
+            edge.host.frame(edge.port, &tagged(1, 2));
+            edge.host.reach("10.88.0.2");
         }),
         row("Geneve from a stranger", R::SourceNotAllowed, &one, geneve(&[("geneve/allowed_sources", "10.88.0.3")]), move |edge| {
             edge.arrives(&plain([0, 0, 0x65, 0x58]));
@@ -454,6 +486,16 @@ fn other_encapsulations(frame_len: usize) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// Counters of a frame that came from a port.
+fn frame_in(len: i64) -> [(&'static str, i64); 3] {
+    [("frames_in", 1), ("frames_in_bytes", len), ("frames_in_packets", 1)]
+}
+
+/// A frame of 64 bytes with a tag of 802.1Q.
+fn tagged(from: u32, to: u32) -> Vec<u8> {
+    [&frame(mac(from), mac(to), &[])[..12], &[0x81, 0, 0, 10, 0x88, 0xb5], &[0; 46]].concat()
 }
 
 fn with_bit(mut bytes: Vec<u8>, bit: usize) -> Vec<u8> {
@@ -510,7 +552,7 @@ fn every_reason_has_a_story_in_which_it_is_counted_once_and_nothing_else_is() {
 }
 
 #[test]
-fn what_the_driver_loses_is_counted_for_device_or_nobody_beside_what_was_sent_or_delivered() {
+fn what_the_driver_loses_is_counted_for_device_or_nobody() {
     let mut edge = Edge::new();
     let (mut frames, mut out) = (overlay_engine::Frames::new(1, 100), overlay_engine::Outbox::new());
     let now = edge.host.now;
@@ -527,21 +569,21 @@ fn what_the_driver_loses_is_counted_for_device_or_nobody_beside_what_was_sent_or
     let before = counts_of(&edge.host.control.totals());
     worker.lost(&out.transmits[0], 15, DropReason::SocketFull);
     worker.lost(&out.transmits[0], 15, DropReason::SendFailed);
-    worker.undelivered(&out.delivers[0], 15);
-    let lost = counts([("drop socket-full", 1), ("drop send-failed", 1), ("drop deliver-failed", 1)]);
+    worker.settle(&out, &[0]);
+    let lost = counts([("drop socket-full", 1), ("drop send-failed", 1), ("drop local-failed", 1)]);
     assert_eq!(grown(&before, &counts_of(&edge.host.control.totals())), lost);
-    assert_eq!(edge.host.control.totals().waiting(), 0, "it has been sent and delivered already");
+    assert_eq!(edge.host.control.totals().waiting(), 0, "one was sent, before it was lost; nobody took the other");
     let of_port = edge.host.control.port_totals(out.delivers[0].port).unwrap();
-    assert_eq!(of_port.dropped(DropReason::DeliverFailed), 1);
+    assert_eq!(of_port.dropped(DropReason::LocalFailed), 1);
     // What belongs to a device that is gone is nobody's.
     let ports: Vec<_> = edge.host.control.device(edge.device).unwrap().ports;
     ports.iter().for_each(|port| edge.host.control.remove_port(port.id).unwrap());
     edge.host.control.delete_device(edge.device, now).unwrap();
     let worker = &edge.host.workers[0];
     worker.lost(&out.transmits[0], 15, DropReason::SocketFull);
-    worker.undelivered(&out.delivers[0], 15);
+    worker.settle(&out, &[0]);
     let nobodys = counts_of(&edge.host.control.nobodys_totals());
-    assert_eq!(nobodys, counts([("drop socket-full", 1), ("drop deliver-failed", 1)]));
+    assert_eq!(nobodys, counts([("drop socket-full", 1), ("drop local-failed", 1)]));
 }
 
 #[test]

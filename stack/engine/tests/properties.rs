@@ -8,7 +8,7 @@ use overlay_api::document::{Section, properties};
 use overlay_api::{Access, Answer, Kind, PropertySpec};
 use overlay_engine::encap::{Encapsulation, Geneve, Nvgre, Vxlan};
 use overlay_engine::outer::OUTER;
-use overlay_engine::{Arrival, DEVICE, DIRECT, DYNAMIC, Offload, PortSpec, Search};
+use overlay_engine::{Arrival, DEVICE, DIRECT, DYNAMIC, Offload, PortSpec, Search, UNDERLAY};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
@@ -20,15 +20,21 @@ fn page() -> String {
     let (vxlan, geneve, nvgre) = (Vxlan, Geneve, Nvgre);
     let sections = [
         Section {
-            title: "Every device",
-            text: "`vnetid` and `encap` are options of `create-overlay` (`-v`, `-e`) and are not given with `-p`. A virtual network has one device \
+            title: "Every overlay",
+            text: "`vnetid` and `encap` are options of `create-overlay` (`-v`, `-e`) and are not given with `-p`. A virtual network has one overlay \
                    on an underlay address; the networks that an encapsulation reserves are named in its section.",
             specs: DEVICE,
         },
         Section {
+            title: "underlay",
+            text: "Where the encapsulated packets are. Overlays with equal values of `underlay/namespace` and of the listening properties share one \
+                   underlay.",
+            specs: UNDERLAY,
+        },
+        Section {
             title: "direct",
             text: "With `-s direct`: all frames go to one place, and nobody is asked. `direct/dest_port` is required where UDP carries \
-                   (`vxlan`, `geneve`), and is not a property of `nvgre` devices.",
+                   (`vxlan`, `geneve`), and is not a property of `nvgre` overlays.",
             specs: DIRECT,
         },
         Section { title: "target", text: "With every other `-s`: frames go where lookups say.", specs: DYNAMIC },
@@ -79,6 +85,8 @@ const fn dynamic(encapsulation: &'static str, name: &'static str, value: &'stati
 const ROWS: &[Row] = &[
     direct("vxlan", "mtu", "1300"),
     direct("geneve", "vnetid", "5002"),
+    direct("vxlan", "underlay/namespace", "blue"),
+    direct("geneve", "underlay/trust_partial_checksum", "off"),
     direct("vxlan", "direct/dest_ip", "192.0.2.3"),
     direct("geneve", "direct/dest_port", "7777"),
     dynamic("vxlan", "target/max", "1"),
@@ -102,6 +110,7 @@ const ROWS: &[Row] = &[
     direct("nvgre", "nvgre/listen_ip", "192.0.2.9"),
     direct("nvgre", "nvgre/reserved_bits", "strict"),
     direct("nvgre", "nvgre/allowed_sources", "192.0.2.2/32,10.0.0.0/8"),
+    direct("nvgre", "nvgre/inner_vlan", "drop"),
 ];
 
 /// When a property gets its value.
@@ -142,7 +151,7 @@ fn observe(encapsulation: &str, search: Search, set: Option<(&str, &str, When)>)
     host.take();
     let mut seen = String::new();
     for underlay in host.control.underlays() {
-        let _ = writeln!(seen, "listens at {} for {}", underlay.listen, underlay.encapsulation);
+        let _ = writeln!(seen, "listens at {} in {:?} for {}", underlay.listen, underlay.namespace, underlay.encapsulation);
     }
     let known = match search {
         Search::Direct => vec![],
@@ -176,8 +185,15 @@ fn observe(encapsulation: &str, search: Search, set: Option<(&str, &str, When)>)
         host.frame(vnic, &bytes);
         tell(&mut host, what, &mut seen);
     }
+    // 802.1Q, id 10.
+    let tagged = [&frame(mac(1), mac(2), &[])[..12], &[0x81, 0, 0, 10, 0x88, 0xb5], &[0; 50]].concat();
+    host.frame(vnic, &tagged);
+    tell(&mut host, "tagged", &mut seen);
     let underlay = host.underlay(device);
     let inner = frame(mac(2), mac(1), b"content");
+    let mut partial = common::udp4(mac(2), mac(1), (9, 9), b"content");
+    // The sum of 10.0.0.1, 10.0.0.2, UDP and 15 bytes: RFC 768.
+    partial[40..42].copy_from_slice(&(2 * 0x0a00_u16 + 1 + 2 + 17 + 15).to_be_bytes());
     let datagrams: &[(&str, &[u8])] = match encapsulation {
         "vxlan" => &[("plain", &[8, 0, 0, 0, 0, 0x13, 0x89, 0]), ("bits", &[8, 0, 0, 1, 0, 0x13, 0x89, 0])],
         "geneve" => &[
@@ -194,6 +210,9 @@ fn observe(encapsulation: &str, search: Search, set: Option<(&str, &str, When)>)
             tell(&mut host, &format!("{what} from {from}"), &mut seen);
         }
     }
+    let arrival = Arrival { from: ul3(&format!("192.0.2.2{port}")), tos: 0, offload: Offload::default() };
+    host.datagrams(0, underlay, &[([datagrams[0].1, &partial].concat(), arrival)]);
+    tell(&mut host, "partial", &mut seen);
     for seconds in [3, 4, 200] {
         host.pass(seconds * SECOND);
         for to in [2, 3] {

@@ -214,7 +214,7 @@ fn a_plugin_does_not_undo_what_is_set_by_hand() {
     host.carry_out();
     for mac in [B, C] {
         let refused = host.control.set_target(host.device, mac, &to(9), Source::Plugin, None, host.now).unwrap_err();
-        assert_eq!(refused.to_string(), format!("target {mac} of device red: is set by hand, which comes first"));
+        assert_eq!(refused.to_string(), format!("target {mac} of overlay red: is set by hand, which comes first"));
         assert_eq!(host.control.invalidate(host.device, mac, host.now), Ok(false));
     }
     host.now = host.now + SECOND;

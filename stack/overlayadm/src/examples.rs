@@ -43,8 +43,8 @@ pub(crate) const SHOW_OVERLAY: &str = "\
 Fields:
   properties  link, property, perm, req, value, default, possible;
               on request set, type, doc
-  -t          link, target, ul3, state, age, hits, bytes, pending, source;
-              on request idle, expires
+  -t          link, target, ul3, state, age, hits, bytes, source;
+              on request pending, idle, expires
   -f          link, status, details; on request since, encap, search, vnetid,
               mtu, listen, vnics, targets, pending, lookups, persistent
 
@@ -109,10 +109,14 @@ Examples:
 
 /// Of `trace`.
 pub(crate) const TRACE: &str = "\
-Each decision is a line, and what becomes of the frame the last one. Nothing is
-sent, asked or changed.
+Each decision is a line, and what becomes of the frame the last one. With --pcap
+a frame is a line: number, addresses, verdict, and what decided. Nothing is sent,
+asked or changed. It is the way of a frame that a VNIC sends; of a frame that was
+encapsulated already it is said, and its outer frame is traced.
 
 Examples:
   overlayadm trace ov7 --dst 02:08:20:0a:00:01
   overlayadm trace ov7 --vnic vnic0 --dst ff:ff:ff:ff:ff:ff --ethertype arp --size 28
+  overlayadm trace ov7 --vnic vnic0 --pcap frames.pcap
+  overlayadm trace ov7 --pcap frames.pcap --json | jq -r .verdict | sort | uniq -c
   overlayadm trace ov7 --frame '02 08 20 0a 00 01 02 08 20 0a 00 02 08 00'";

@@ -2,7 +2,7 @@
 
 use crate::examples as text;
 use crate::typed::{Assignment, EtherType, SetEntry, VnicMtu};
-use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use overlay_api::{LinkName, ModuleName, NamespaceName};
 use overlay_decoder::{Mac, Vni};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// may change something is root and whoever is in the group of overlayd's socket.
 #[derive(Parser, Debug)]
 #[command(name = "overlayadm", version, after_help = text::EXAMPLES, max_term_width = 100, color = ColorChoice::Never,
-    disable_help_subcommand = true, args_conflicts_with_subcommands = false
+    disable_help_subcommand = true, override_usage = "overlayadm [--root DIR] COMMAND [OPTIONS] [NAME]"
 )]
 pub(crate) struct Flags {
     /// Ask the overlayd whose directories are below DIR; otherwise OVERLAY_ROOT says, or it is the host's own.
@@ -252,10 +252,15 @@ pub(crate) struct ShowProp {
 
 /// `trace`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("frames").required(true).args(["dst", "frame", "pcap"]))]
 pub(crate) struct Trace {
     /// The frame from its Ethernet header on, in hexadecimal digits; blanks, ":" and "-" between bytes are allowed.
-    #[arg(long, value_name = "HEX", required_unless_present = "dst", conflicts_with_all = ["dst", "src", "vlan", "ethertype", "size"])]
+    #[arg(long, value_name = "HEX", conflicts_with_all = ["src", "vlan", "ethertype", "size"])]
     pub(crate) frame: Option<String>,
+
+    /// Each frame of a capture: pcap, pcapng or snoop, also compressed; "-" is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
 
     /// A frame to this inner address.
     #[arg(long, value_name = "MAC")]
@@ -281,7 +286,7 @@ pub(crate) struct Trace {
     #[arg(long, value_name = "VNIC")]
     pub(crate) vnic: Option<LinkName>,
 
-    /// Print one JSON object.
+    /// Print a JSON object for each frame.
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -368,7 +373,10 @@ mod tests {
     fn a_frame_is_traced_from_hex_or_from_words() {
         assert!(parsed("trace ov7 --frame 0208200a0001 --vnic vnic0").is_ok());
         assert!(parsed("trace ov7 --dst 2:8:20:a:0:1 --src 2:8:20:a:0:2 --vlan 5 --ethertype 0x86dd --size 1400").is_ok());
+        assert!(parsed("trace ov7 --pcap frames.pcap --vnic vnic0 --json").is_ok());
         assert!(refused("trace ov7").contains("--frame"));
+        assert!(refused("trace ov7 --pcap frames.pcap --frame 02").contains("cannot be used with"));
+        assert!(refused("trace ov7 --pcap frames.pcap --dst 2:8:20:a:0:1").contains("cannot be used with"));
         assert!(refused("trace ov7 --frame 02 --dst 2:8:20:a:0:1").contains("cannot be used with"));
         assert!(refused("trace ov7 --src 2:8:20:a:0:1").contains("required"));
         assert!(refused("trace ov7 --dst 2:8:20:a:0:1 --vlan 4095").contains("4094"));

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! flags ─► run ─┬─► create, delete, modify, set ─► Client ─► overlayd
+//!               ├─► trace ─► Client; capture: the frames of a file
 //!               └─► show ─► Client; rows ─► table (columns, parsable) or a JSON object a line
 //! ```
 //!
 //! Parsing only validates; whatever is refused after it is refused by overlayd, which then has changed nothing.
 #![forbid(unsafe_code)]
 
+mod capture;
 mod examples;
 mod flags;
 mod man;

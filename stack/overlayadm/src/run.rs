@@ -1,6 +1,7 @@
 //! Who does what was asked? One call each, or a refusal.
 
 use crate::Refusal;
+use crate::capture;
 use crate::flags::{Change, Command, CreateOverlay, CreateVnic, Trace};
 use crate::show;
 use crate::table::printable;
@@ -106,6 +107,9 @@ fn set(client: &Client, link: &LinkName, set: &SetProperty) -> Result<(), Refusa
 }
 
 fn trace(client: &Client, asked: Trace, out: &mut dyn Write) -> Result<(), Refusal> {
+    if let Some(file) = &asked.pcap {
+        return capture::trace(client, &asked.name, asked.vnic, file, asked.json, out);
+    }
     let frame = match (asked.frame, asked.dst) {
         (Some(hex), _) => TraceFrame::Hex(hex),
         (None, Some(dst)) => TraceFrame::Words(FrameWords {
@@ -115,7 +119,7 @@ fn trace(client: &Client, asked: Trace, out: &mut dyn Write) -> Result<(), Refus
             vlan: asked.vlan,
             size: asked.size,
         }),
-        (None, None) => return Err(Refusal::Usage("--frame or --dst is expected".to_owned())),
+        (None, None) => return Err(Refusal::Usage("--frame, --dst or --pcap is expected".to_owned())),
     };
     let trace = client.trace(&asked.name, &TraceRequest { frame, vnic: asked.vnic })?;
     if asked.json {

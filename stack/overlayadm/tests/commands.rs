@@ -45,7 +45,9 @@ impl Daemon {
                 let mut body = vec![0; length];
                 stream.read_exact(&mut body).unwrap();
                 let call = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-                let answer = answers.iter().find(|(asked, ..)| *asked == call);
+                // What a list is asked for beside its path is the client's business.
+                let path = call.split('?').next();
+                let answer = answers.iter().find(|(asked, ..)| *asked == call).or(answers.iter().find(|(asked, ..)| Some(*asked) == path));
                 let (status, text) =
                     answer.map_or((404, r#"{"error":"there is none of that name"}"#), |(_, status, text)| (*status, *text));
                 seen.lock().unwrap().push(format!("{call} {}", String::from_utf8(body).unwrap()).trim_end().to_owned());
@@ -119,7 +121,6 @@ fn host() -> Daemon {
         {"mac":"02:08:20:0a:00:02","ul3":[],"state":"pending","age_ns":1,"idle_ns":1,"hits":0,"bytes":0,"pending_bytes":98,"source":"lookup"}],"states":{"valid":1,"pending":1}}"#;
     Daemon::new(&[
         ("GET /v1/overlays", 200, list(&[ov7, ov8])),
-        ("GET /v1/overlays?offset=0", 200, list(&[ov7, ov8])),
         ("GET /v1/overlays/ov7", 200, ov7),
         ("GET /v1/overlays/ov8", 200, ov8),
         ("POST /v1/overlays", 201, ov7),
@@ -132,9 +133,13 @@ fn host() -> Daemon {
         ("PUT /v1/overlays/ov8/targets/02:08:20:0a:00:01", 204, ""),
         ("DELETE /v1/overlays/ov8/targets/02:08:20:0a:00:01", 204, ""),
         ("POST /v1/overlays/ov8/flush", 200, r#"{"flushed":2}"#),
+        (
+            "POST /v1/overlays/ov8/traces",
+            200,
+            r#"[{"steps":["overlay","frame","why"],"verdict":"drop","vni":7,"reason":"too-big"},{"steps":["overlay","frame","it is valid","how"],"verdict":"transmit","vni":7,"to":["10.0.0.2:4789"]}]"#,
+        ),
         ("POST /v1/overlays/ov8/trace", 200, r#"{"steps":["a step","another"],"verdict":"drop","vni":7,"reason":"too-big"}"#),
         ("GET /v1/vnics", 200, list(&[vnic()])),
-        ("GET /v1/vnics?offset=0", 200, list(&[vnic()])),
         ("GET /v1/vnics/vnic0", 200, vnic()),
         ("POST /v1/vnics", 201, vnic()),
         ("DELETE /v1/vnics/vnic0", 204, ""),
@@ -186,10 +191,10 @@ fn a_property_is_set_on_an_overlay_or_a_vnic_whichever_the_name_is() {
 fn properties_are_shown_as_dladm_shows_them() {
     let host = host();
     let expected = "\
-LINK               PROPERTY           PERM REQ VALUE      DEFAULT   POSSIBLE
-ov7                mtu                rw   -   1500       1400      576-9000
-ov7                direct/dest_ip     rw   y   fd00::2    --        an IP address
-ov7                direct/dest_port   rw   -   4789       --        1-65535
+LINK     PROPERTY           PERM REQ VALUE      DEFAULT   POSSIBLE
+ov7      mtu                rw   -   1500       1400      576-9000
+ov7      direct/dest_ip     rw   y   fd00::2    --        an IP address
+ov7      direct/dest_port   rw   -   4789       --        1-65535
 ";
     assert_eq!(host.shown("show-overlay ov7"), expected);
     assert_eq!(host.shown("show-prop ov7"), expected);
@@ -205,13 +210,14 @@ fn targets_are_shown_with_those_that_wait_and_the_one_of_a_direct_overlay() {
     assert_eq!(
         host.shown("show-overlay -t"),
         "\
-LINK            TARGET            UL3                   STATE        AGE       HITS         BYTES  PENDING SOURCE
-ov7             *:*:*:*:*:*       [fd00::2]:4789        --            --         --            --       -- --
-ov8             02:08:20:0a:00:01 [fd00::2]:4789        valid       1.5s          3             4        0 static
-ov8             02:08:20:0a:00:02 --                    pending     0.0s          0             0       98 lookup
+LINK   TARGET            UL3             STATE       AGE   HITS    BYTES SOURCE
+ov7    *:*:*:*:*:*       [fd00::2]:4789  --           --     --       -- --
+ov8    02:08:20:0a:00:01 [fd00::2]:4789  valid      1.5s      3        4 static
+ov8    02:08:20:0a:00:02 --              pending    0.0s      0        0 lookup
 "
     );
     assert_eq!(host.shown("show-overlay -t -p -o ul3 ov8"), "[fd00::2]:4789\n\n");
+    assert_eq!(host.shown("show-overlay -t -p -o pending ov8"), "0\n98\n");
     let json = host.shown("show-overlay -t --json ov8");
     assert!(json.starts_with(r#"{"overlay":"ov8","mac":"02:08:20:0a:00:01","ul3":["[fd00::2]:4789"],"state":"valid","age_ns":1500000000"#));
     assert_eq!(json.lines().count(), 2);
@@ -257,6 +263,43 @@ fn a_trace_is_its_steps_and_the_verdict() {
     let json = host.shown("trace ov8 --frame 02:08 --json");
     assert_eq!(json, "{\"steps\":[\"a step\",\"another\"],\"verdict\":\"drop\",\"vni\":7,\"reason\":\"too-big\"}\n");
     assert_eq!(host.asked(), [r#"POST /v1/overlays/ov8/trace {"frame":"02:08"}"#]);
+}
+
+#[test]
+fn each_frame_of_a_capture_is_a_line_with_its_verdict() {
+    let host = host();
+    let file = host.root.path().join("two.pcap");
+    // pcap: magic, version 2.4, zone, accuracy, snaplen, Ethernet; then a record each: time, captured, length, bytes.
+    let mut bytes = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).concat();
+    let frame = |destination: u8| [&[2, 8, 0x20, 10, 0, destination, 2, 8, 0x20, 10, 0, 9, 0x12, 0x34][..], &[0; 6]].concat();
+    for (number, length) in [(1_u8, 20_u32), (2, 24)] {
+        bytes.extend([7, 0, 20, length].map(u32::to_le_bytes).concat());
+        bytes.extend(frame(number));
+    }
+    std::fs::write(&file, &bytes).unwrap();
+    let path = file.display().to_string();
+    assert_eq!(
+        host.shown(&format!("trace ov8 --vnic vnic1 --pcap {path}")),
+        "\
+1 02:08:20:0a:00:09 > 02:08:20:0a:00:01: drop vni 7 too-big; why
+2 02:08:20:0a:00:09 > 02:08:20:0a:00:02: transmit vni 7 to 10.0.0.2:4789; it is valid [taken: zeros behind the 20 bytes that were captured of 24]
+"
+    );
+    let hex = "0208200a00010208200a00091234000000000000";
+    let second = format!("{}00000000", hex.replacen("0001", "0002", 1));
+    assert_eq!(host.asked(), [format!(r#"POST /v1/overlays/ov8/traces {{"frames":["{hex}","{second}"],"vnic":"vnic1"}}"#)]);
+    let json = host.shown(&format!("trace ov8 --json --pcap {path}"));
+    let first = r#"{"number":1,"timestamp":"7.000000000","src":"02:08:20:0a:00:09","dst":"02:08:20:0a:00:01","steps":["overlay","frame","why"],"verdict":"drop","vni":7,"reason":"too-big"}"#;
+    assert_eq!((json.lines().next().unwrap(), json.lines().count()), (first, 2));
+
+    // What is whole is shown before it is told that the rest is not.
+    bytes.extend([0; 8]);
+    std::fs::write(&file, &bytes).unwrap();
+    let done = host.run(&["trace", "ov8", "--pcap", &path]);
+    assert_eq!((done.code, done.stdout.lines().count()), (Some(1), 2), "{done:?}");
+    assert!(done.stderr.starts_with(&format!("overlayadm: {path}: ")) && done.stderr.contains("cut off"), "{}", done.stderr);
+    let done = host.run(&["trace", "ov8", "--pcap", "/nowhere.pcap"]);
+    assert_eq!((done.code, done.stderr.contains("/nowhere.pcap: ")), (Some(1), true), "{}", done.stderr);
 }
 
 #[test]

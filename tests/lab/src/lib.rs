@@ -44,6 +44,7 @@ mod plan;
 mod process;
 mod state;
 mod steps;
+mod sweep;
 mod traffic;
 
 pub use error::{LabError, need_root, wait_until};

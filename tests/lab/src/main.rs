@@ -275,9 +275,11 @@ fn build(up: &Up) -> Result<(), LabError> {
         return Ok(());
     }
     if up.foreground {
+        // From before the first namespace on: a signal that comes while the lab is being built must not leave half of one.
+        let mut signals = signals()?;
         let lab = builder.build()?;
         say(&format!("\nready {}\n", lab.id().label()))?;
-        wait_for_signal()?;
+        signals.forever().next();
         return lab.remove();
     }
     let id = builder.build_and_keep()?;
@@ -310,10 +312,14 @@ fn find(label: &str) -> Result<Stored, LabError> {
 }
 
 fn wait_for_signal() -> Result<(), LabError> {
-    let failed = |source| LabError::Io { doing: "wait for a signal".into(), source };
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
-    signals.forever().next();
+    signals()?.forever().next();
     Ok(())
+}
+
+/// The signals that ask for an end, held back from now on until they are looked at.
+fn signals() -> Result<signal_hook::iterator::Signals, LabError> {
+    let failed = |source| LabError::Io { doing: "wait for a signal".into(), source };
+    signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)
 }
 
 /// Flushed at once: who waits for "ready" reads a pipe.

@@ -5,6 +5,7 @@ use overlay_api::{LinkName, Paths};
 use overlay_client::Client;
 use overlay_lab::{Lab, Namespace, Node, Running, Signal, wait_until};
 use overlay_tests::{program, say};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,20 +17,37 @@ pub(crate) struct Daemon {
     pub(crate) client: Client,
     pub(crate) paths: Paths,
     host: Namespace,
+    flags: Vec<String>,
     running: Running,
 }
 
 impl Daemon {
     /// Starts one in a host, with its files in the host's folder of the lab.
     pub(crate) fn start(host: &Namespace) -> Self {
+        Self::start_with(host, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_with(host: &Namespace, flags: &[&str]) -> Self {
         let paths = Paths::under(host.folder().expect("a lab has folders").join("root"));
-        let running = run(host, &paths);
-        Self { client: Client::overlayd(&paths), paths, host: host.clone(), running }
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let running = run(host, &paths, &flags);
+        Self { client: Client::overlayd(&paths), paths, host: host.clone(), flags, running }
     }
 
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         self.running.signal(Signal::KILL).expect("a process can be killed");
+        self.running.wait(CEILING).expect("it ends");
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.running.signal(signal).expect("a process can be signalled");
+    }
+
+    /// Waits for its end, for whatever reason.
+    pub(crate) fn has_ended(&mut self) {
         self.running.wait(CEILING).expect("it ends");
     }
 
@@ -43,7 +61,16 @@ impl Daemon {
     /// Starts another with the same files.
     pub(crate) fn start_again(&mut self) {
         assert!(!self.running.is_running(), "the one before still runs");
-        self.running = run(&self.host, &self.paths);
+        self.running = run(&self.host, &self.paths, &self.flags);
+    }
+
+    /// The same, as the last arguments of another program, which it is then ended with.
+    pub(crate) fn start_again_under(&mut self, wrapper: &[&str]) {
+        assert!(!self.running.is_running(), "the one before still runs");
+        let (program, root) = (program("overlayd").display().to_string(), self.paths.root().display().to_string());
+        let words = wrapper[1..].iter().copied().chain([&*program, "--root", &*root]).chain(self.flags.iter().map(String::as_str));
+        self.running = self.host.spawn(wrapper[0], words).expect("a program can be started");
+        self.running.wait_for_log("ready: ", CEILING).expect("overlayd gets ready");
     }
 
     /// Its process id.
@@ -60,12 +87,17 @@ impl Daemon {
     pub(crate) fn overlay(&self, name: &str, vni: u32, way: (IpAddr, IpAddr), others: &[(&str, &str)]) -> Overlay {
         let (listen, dest) = (way.0.to_string(), way.1.to_string());
         let own = [("vxlan/listen_ip", &*listen), ("direct/dest_ip", &*dest), ("direct/dest_port", "4789")];
+        self.overlay_by("vxlan", name, vni, &[&own, others].concat())
+    }
+
+    /// Makes a direct overlay of any encapsulation.
+    pub(crate) fn overlay_by(&self, encapsulation: &str, name: &str, vni: u32, properties: &[(&str, &str)]) -> Overlay {
         let new = NewOverlay {
             name: link(name),
-            encapsulation: "vxlan".parse().expect("a module"),
+            encapsulation: encapsulation.parse().expect("a module"),
             search: "direct".parse().expect("a module"),
             vnetid: vni.to_string().parse().expect("a VNI"),
-            properties: own.iter().chain(others).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            properties: properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             temporary: false,
         };
         self.client.create_overlay(&new).unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
@@ -108,11 +140,18 @@ impl Drop for Daemon {
     }
 }
 
-fn run(host: &Namespace, paths: &Paths) -> Running {
-    let root = paths.root().display().to_string();
-    let running = host.spawn(program("overlayd"), ["--root", &*root]).expect("overlayd can be started");
+fn run(host: &Namespace, paths: &Paths, flags: &[String]) -> Running {
+    let root = ["--root".to_owned(), paths.root().display().to_string()];
+    let running = host.spawn(program("overlayd"), root.iter().chain(flags)).expect("overlayd can be started");
     running.wait_for_log("ready: ", CEILING).expect("overlayd gets ready");
     running
+}
+
+/// What the overlays of each daemon have dropped, by the reason. Something may be lost before a test begins: a tenant says its first words
+/// (MLD, for example) as soon as it has an interface, and the other end may not be there yet.
+pub(crate) fn dropped(daemons: &[Daemon]) -> Vec<BTreeMap<String, u64>> {
+    let overlays = daemons.iter().flat_map(|daemon| daemon.client.overlays().expect("overlays"));
+    overlays.map(|overlay| overlay.counters.drops).collect()
 }
 
 /// Both ends of a lab's underlay, seen from `host`.

@@ -22,9 +22,10 @@ fn is_reached(lab: &Lab) -> bool {
 }
 
 /// Names of the interfaces of a namespace.
-fn interfaces(namespace: &Namespace) -> BTreeSet<String> {
+pub(crate) fn interfaces(namespace: &Namespace) -> BTreeSet<String> {
     let lines = namespace.run("ip", ["-o", "link", "show"]).expect("ip runs");
-    lines.lines().filter_map(|line| line.split(": ").nth(1)).map(str::to_owned).collect()
+    // `t0@if5` is the end `t0` of a pair.
+    lines.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next()).map(str::to_owned).collect()
 }
 
 /// Interface, addresses and routes of a tenant, without the flags of its carrier, which is ours.
@@ -43,7 +44,7 @@ fn belongings(tenant: &Namespace) -> String {
 }
 
 /// Descriptors that a process has open.
-fn descriptors(process: u32) -> Vec<PathBuf> {
+pub(crate) fn descriptors(process: u32) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(format!("/proc/{process}/fd")).expect("a process that runs");
     entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()).collect()
 }
@@ -253,6 +254,6 @@ fn vnics_come_and_go_without_a_trace() {
 }
 
 /// Threads of a process.
-fn tasks(process: u32) -> usize {
+pub(crate) fn tasks(process: u32) -> usize {
     std::fs::read_dir(format!("/proc/{process}/task")).expect("a process that runs").count()
 }

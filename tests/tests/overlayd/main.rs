@@ -11,11 +11,23 @@
 //! overlayd is in the namespace of its host and each VNIC in the namespace of its tenant; the calls come from the test's own.
 #![forbid(unsafe_code)]
 
+mod answerer;
+mod curl;
 mod daemon;
+mod encaps;
+mod flow;
 mod interop;
 mod isolation;
+mod leaks;
 mod life;
+mod live;
+mod lookup;
+mod lookup_faults;
 mod mtu;
+mod namespaces;
+mod order;
+mod rights;
+mod switch;
 mod traffic;
 
 use overlay_tests::{is_root, skip};

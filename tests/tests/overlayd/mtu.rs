@@ -17,7 +17,7 @@ fn start(name: &str, mtu: &str) -> (Lab, Daemon) {
 }
 
 /// What ping prints of two requests of this packet size that may not be fragmented.
-fn ping_says(from: &Node, to: &str, headers: u32, packet: u32) -> String {
+pub(crate) fn ping_says(from: &Node, to: &str, headers: u32, packet: u32) -> String {
     let mut ping = Command::new("ping");
     ping.args(["-n", "-c", "2", "-i", "0.1", "-W", "1", "-M", "do", "-s", &(packet - headers).to_string(), to]).env("LC_ALL", "C");
     let output = from.enter(|| ping.output()).expect("a namespace").expect("ping runs");

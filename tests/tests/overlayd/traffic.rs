@@ -109,6 +109,12 @@ pub(crate) fn datagrams(from: &Node, to: &Node, mtu: u16) {
     }
 }
 
+/// One of a stack's counters.
+pub(crate) fn counter(namespace: &Namespace, name: &str) -> u64 {
+    let found = counters(namespace).into_iter().find(|(counter, _)| counter == name);
+    found.unwrap_or_else(|| panic!("this kernel does not count {name}")).1
+}
+
 /// What a namespace's stack has counted, by name: /proc/net/snmp, netstat and snmp6.
 fn counters(namespace: &Namespace) -> Vec<(String, u64)> {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();

@@ -67,7 +67,9 @@ fn split(rest: &[u8], offset: usize) -> Result<(u16, &[u8], usize), ChannelError
         Some(body) => Ok((kind, body, len)),
         None => {
             let left = rest.len().min(PACKET_MAX);
-            Err(ChannelError(format!("at byte {offset} of a packet: message of type {kind} says {len} bytes; {HEADER} to {left} are possible")))
+            Err(ChannelError(format!(
+                "at byte {offset} of a packet: message of type {kind} says {len} bytes; {HEADER} to {left} are possible"
+            )))
         }
     }
 }

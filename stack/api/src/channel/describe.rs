@@ -1,6 +1,6 @@
 //! What is told in JSON: who talks, which plugins there are, which instances are wanted. Keys that are not known here are ignored.
 
-use crate::{Access, DeviceId, Kind, LinkName, ModuleName, PropertySpec};
+use crate::{Access, DeviceId, Kind, LinkName, ModuleName, Properties, PropertySpec};
 use overlay_decoder::{Mac, Vni};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -48,6 +48,35 @@ pub struct PluginInfo {
     /// Its properties; their names begin with the plugin's and `/`.
     #[serde(default)]
     pub properties: Vec<Declaration>,
+}
+
+impl PluginInfo {
+    /// The declarations of its properties.
+    #[must_use]
+    pub fn specs(&self) -> Vec<PropertySpec> {
+        self.properties.iter().map(Declaration::spec).collect()
+    }
+
+    /// Whether an instance fits what the plugin declares: the kind of destination, the names and values of properties, those that are
+    /// required.
+    ///
+    /// # Errors
+    /// A sentence with what was found and what is allowed.
+    pub fn check(&self, instance: &Instance) -> Result<(), String> {
+        let (has, needs) =
+            if instance.with_port { (self.with_port, "an address and a port") } else { (self.without_port, "an address alone") };
+        if !has {
+            let other = if instance.with_port { "an address alone" } else { "an address and a port" };
+            let encapsulation = &instance.encapsulation;
+            return Err(format!("{encapsulation} has destinations of {needs}; plugin {} has those of {other}", self.name));
+        }
+        let specs = self.specs();
+        let mut set = Properties::new();
+        for (name, text) in &instance.properties {
+            set.set(&specs, name, text).map_err(|error| error.to_string())?;
+        }
+        set.complete(&specs).map_err(|error| error.to_string())
+    }
 }
 
 const fn yes() -> bool {

@@ -76,9 +76,7 @@ impl Packets {
         match message {
             FromVarpd::Hello(hello) => self.json(kind::HELLO, hello),
             FromVarpd::Answer(request, answer) => self.answer(*request, answer),
-            FromVarpd::State { device, degraded } => {
-                self.json(kind::STATE, &InstanceState { device: *device, degraded: degraded.clone() })
-            }
+            FromVarpd::State { device, degraded } => self.json(kind::STATE, &InstanceState { device: *device, degraded: degraded.clone() }),
             FromVarpd::Verified(verified) => self.json(kind::VERIFIED, verified),
             FromVarpd::TargetSet { device, mac, to, ttl_ns } => {
                 let to = to.get(..DESTINATIONS_MAX).unwrap_or(to);

@@ -20,7 +20,7 @@ mod encode;
 mod message;
 
 pub use decode::{ChannelError, answers, questions};
-pub use describe::{Declaration, Hello, Instance, PluginInfo, Request, Verified, VnicInfo, Welcome};
+pub use describe::{Declaration, DeclaredKind, Hello, Instance, PluginInfo, Request, Verified, VnicInfo, Welcome};
 pub use encode::Packets;
 pub use message::{FromOverlayd, FromVarpd};
 

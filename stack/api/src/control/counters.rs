@@ -40,7 +40,7 @@ counters! {
     sent,
     /// Bytes of those, without encapsulation.
     sent_bytes,
-    /// Frames that went to another VNIC of the same overlay only.
+    /// Frames that went to another VNIC of the same overlay only, which took them.
     local,
     /// Broadcast and multicast frames that went to other VNICs of the same overlay only.
     flooded,
@@ -48,6 +48,9 @@ counters! {
     answered,
     /// Datagrams that were sent for those frames before segmentation: one for each destination of a replication list.
     datagrams_out,
+    /// Destinations of replication lists that did not get a frame which others got: it is too big for the way there, or the socket cannot
+    /// send there.
+    left_out,
     /// Packets that those are on a wire.
     datagrams_out_packets,
     /// Bytes of those datagrams, with the encapsulation's header, without the outer IP and UDP headers.
@@ -56,13 +59,13 @@ counters! {
     datagrams_in,
     /// Bytes of those, with the encapsulation's header.
     datagrams_in_bytes,
-    /// Datagrams whose inner frame went to at least one VNIC.
+    /// Datagrams whose inner frame at least one VNIC took.
     delivered,
-    /// Frames that were handed to VNICs, from the underlay or from other VNICs; a broadcast counts once for each VNIC.
+    /// Frames that VNICs took, from the underlay or from other VNICs; a broadcast counts once for each VNIC.
     frames_out,
     /// Bytes of those.
     frames_out_bytes,
-    /// Frames that plugins and the engine itself handed to VNICs: proxied answers, packet-too-big.
+    /// Frames that plugins and the engine itself made and VNICs took: proxied answers, packet-too-big.
     made,
     /// Lookups asked.
     lookups,

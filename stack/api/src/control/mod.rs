@@ -20,6 +20,7 @@
 
 mod counters;
 mod event;
+mod list;
 mod overlay;
 mod problem;
 mod property;
@@ -27,18 +28,27 @@ mod status;
 mod target;
 mod time;
 mod trace;
+mod varpd;
 mod vnic;
 
 pub use counters::Counters;
 pub use event::{Event, Happening};
-pub use overlay::{ListQuery, NewOverlay, Overlay, OverlayState};
+pub use list::{ListQuery, Listed, OverlayQuery, OverlaySort, Part, VnicQuery, VnicSort};
+pub use overlay::{NewOverlay, Overlay, OverlayState};
 pub use problem::{Problem, ProblemKind};
 pub use property::{Property, SetProperty};
 pub use status::{Answerer, Status};
-pub use target::{Flushed, Order, SetTarget, TARGETS_DEFAULT, TARGETS_MAX, TargetPage, TargetQuery, TargetSort};
+pub use target::{Flushed, Order, Pager, SetTarget, TARGETS_DEFAULT, TARGETS_MAX, TargetPage, TargetQuery, TargetSort};
 pub use time::Timestamp;
 pub use trace::{FRAME_MAX_BYTES, FrameWords, TRACES_MAX, Trace, TraceFrame, TraceRequest, TracesRequest};
+pub use varpd::{
+    InstanceCounters, InstanceState, InstanceStatus, LogLevel, LogSettings, OverlaydLink, PluginStatus, VarpdEvent, VarpdHappening,
+    VarpdStatus,
+};
 pub use vnic::{NewVnic, Vnic, VnicState};
+
+/// The header field of an answer that tells a list's generation.
+pub const GENERATION_HEADER: &str = "overlay-generation";
 
 /// Largest body of a request in bytes. A larger one is refused unread.
 pub const BODY_MAX_BYTES: usize = 1 << 20;

@@ -99,30 +99,3 @@ pub struct NewOverlay {
     #[serde(default)]
     pub temporary: bool,
 }
-
-/// Which part of a list: `GET /v1/overlays?filter=ov&offset=0&limit=10`, the same for VNICs.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListQuery {
-    /// Only those whose name contains this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<String>,
-    /// How many to leave out at the beginning.
-    #[serde(default)]
-    pub offset: usize,
-    /// How many at most; none is all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-}
-
-impl ListQuery {
-    /// That part of `all`, in the order of the names.
-    #[must_use]
-    pub fn part<T>(&self, mut all: Vec<T>, name: impl Fn(&T) -> &LinkName) -> Vec<T> {
-        if let Some(filter) = &self.filter {
-            all.retain(|one| name(one).as_str().contains(filter.as_str()));
-        }
-        all.sort_by(|a, b| name(a).cmp(name(b)));
-        all.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).collect()
-    }
-}

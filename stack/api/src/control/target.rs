@@ -88,44 +88,27 @@ pub enum Order {
 }
 
 impl TargetQuery {
-    /// The page of a table that has these rows. It goes through them once and keeps what the page needs: for a deep page of a large
-    /// table that is a moment of work, so not on a thread that others wait for.
+    /// The page of a table that has these rows.
+    ///
+    /// # Errors
+    /// As [`TargetQuery::pager`].
+    pub fn page(&self, generation: u64, rows: impl IntoIterator<Item = TargetRow>) -> Result<TargetPage, Problem> {
+        let mut pager = self.pager(generation)?;
+        rows.into_iter().for_each(|row| pager.push(row));
+        Ok(pager.finish())
+    }
+
+    /// Makes the page of a table whose rows are pushed one after the other, in any order.
     ///
     /// # Errors
     /// A filter or a limit that is not allowed.
-    pub fn page(&self, generation: u64, rows: impl IntoIterator<Item = TargetRow>) -> Result<TargetPage, Problem> {
+    pub fn pager(&self, generation: u64) -> Result<Pager<'_>, Problem> {
         if self.limit > TARGETS_MAX {
             return Err(Problem::wrong(format_args!("limit: {} is not allowed; 0-{TARGETS_MAX} is", self.limit)));
         }
         let filter = Filter::parse(&self.filter)?;
-        let needed = self.offset.saturating_add(self.limit);
-        let mut page = TargetPage { generation, total: 0, rows: Vec::new(), states: BTreeMap::new() };
-        let mut text = String::new();
-        for row in rows {
-            if !filter.lets_through(&row, &mut text) {
-                continue;
-            }
-            page.total += 1;
-            *page.states.entry(row.state).or_default() += 1;
-            if needed > 0 {
-                page.rows.push(row);
-            }
-            // Twice as many as needed before the worse half goes: each row is then looked at a bounded number of times on average.
-            if page.rows.len() >= needed.saturating_mul(2).max(TARGETS_DEFAULT) {
-                self.keep_first(&mut page.rows, needed);
-            }
-        }
-        page.rows.sort_unstable_by(|a, b| self.compare(a, b));
-        page.rows.truncate(needed);
-        page.rows.drain(..self.offset.min(page.rows.len()));
-        Ok(page)
-    }
-
-    fn keep_first(&self, rows: &mut Vec<TargetRow>, needed: usize) {
-        if needed < rows.len() {
-            rows.select_nth_unstable_by(needed, |a, b| self.compare(a, b));
-            rows.truncate(needed);
-        }
+        let page = TargetPage { generation, total: 0, rows: Vec::new(), states: BTreeMap::new() };
+        Ok(Pager { query: self, filter, needed: self.offset.saturating_add(self.limit), page, text: String::new() })
     }
 
     pub(super) fn compare(&self, a: &TargetRow, b: &TargetRow) -> Ordering {
@@ -146,6 +129,49 @@ impl TargetQuery {
             Order::Descending => order.reverse(),
         };
         order.then_with(|| a.mac.cmp(&b.mac))
+    }
+}
+
+/// A page in the making. It looks at each row once and keeps no more than twice what the page and the rows in front of it need: for a deep
+/// page of a large table that is a moment of work, so not on a thread that others wait for.
+#[derive(Debug)]
+pub struct Pager<'q> {
+    query: &'q TargetQuery,
+    filter: Filter<'q>,
+    /// Rows up to the page's end.
+    needed: usize,
+    page: TargetPage,
+    /// Room to print addresses into.
+    text: String,
+}
+
+impl Pager<'_> {
+    /// The next row.
+    pub fn push(&mut self, row: TargetRow) {
+        let Self { query, filter, needed, page, text } = self;
+        if !filter.lets_through(&row, text) {
+            return;
+        }
+        page.total += 1;
+        *page.states.entry(row.state).or_default() += 1;
+        if *needed > 0 {
+            page.rows.push(row);
+        }
+        // Twice as many as needed before the worse half goes: each row is then looked at a bounded number of times on average.
+        if page.rows.len() >= needed.saturating_mul(2).max(TARGETS_DEFAULT) && *needed < page.rows.len() {
+            page.rows.select_nth_unstable_by(*needed, |a, b| query.compare(a, b));
+            page.rows.truncate(*needed);
+        }
+    }
+
+    /// The page, when there are no more rows.
+    #[must_use]
+    pub fn finish(self) -> TargetPage {
+        let Self { query, needed, mut page, .. } = self;
+        page.rows.sort_unstable_by(|a, b| query.compare(a, b));
+        page.rows.truncate(needed);
+        page.rows.drain(..query.offset.min(page.rows.len()));
+        page
     }
 }
 

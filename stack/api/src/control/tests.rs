@@ -198,18 +198,6 @@ fn a_filter_is_words_that_all_hold() {
     assert_eq!(most.page(9, rows()).unwrap_err().error, "limit: 65537 is not allowed; 0-65536 is");
 }
 
-#[test]
-fn a_list_is_filtered_sorted_and_cut() {
-    let names = ["b1", "a2", "b0", "b2"].map(|name| name.parse::<crate::LinkName>().unwrap());
-    let part = |filter: Option<&str>, offset, limit| {
-        let query = ListQuery { filter: filter.map(str::to_owned), offset, limit };
-        query.part(names.to_vec(), |name| name).iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    assert_eq!(part(None, 0, None), ["a2", "b0", "b1", "b2"]);
-    assert_eq!(part(Some("b"), 1, Some(1)), ["b1"]);
-    assert_eq!(part(Some("b"), 7, Some(1)), [""; 0]);
-}
-
 const SORTS: [TargetSort; 10] = [
     TargetSort::Mac,
     TargetSort::Ul3,

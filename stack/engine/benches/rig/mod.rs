@@ -98,12 +98,14 @@ impl Rig {
     #[inline(never)]
     pub(crate) fn frames(&mut self, frames: &mut Frames, now: Time, out: &mut Outbox) {
         self.workers[0].handle_frames(self.ports[0], frames, now, out);
+        self.workers[0].settle(out, &[]);
     }
 
     /// Datagrams pass the first worker. Not inlined, either.
     #[inline(never)]
     pub(crate) fn datagrams(&mut self, datagrams: &mut Datagrams, now: Time, out: &mut Outbox) {
         self.workers[0].handle_datagrams(self.underlay, datagrams, now, out);
+        self.workers[0].settle(out, &[]);
     }
 }
 

@@ -1,11 +1,11 @@
 //! What follows from a device's properties? They are checked against each other, and everything that can be computed once is.
 
 use super::device::Refusal;
-use crate::config::{DEVICE, DIRECT, DYNAMIC, Search};
+use crate::config::{DEVICE, DIRECT, DYNAMIC, Search, UNDERLAY};
 use crate::encap::{Carrier, Codec, Encapsulation, HEADROOM};
 use crate::outer::{OUTER, OuterRules};
 use crate::settings::Settings;
-use overlay_api::{Properties, PropertyError, PropertySpec};
+use overlay_api::{NamespaceName, Properties, PropertyError, PropertySpec};
 use overlay_decoder::{Ul3, Vni};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) fn specs_of(encapsulation: &dyn Encapsulation, search: Search) -> Vec
     };
     let port_less = encapsulation.carrier() != Carrier::Udp;
     let fits = |spec: &&PropertySpec| !(port_less && (spec.name == "direct/dest_port" || spec.name.starts_with("outer/srcport")));
-    [DEVICE, own, OUTER, encapsulation.properties()].into_iter().flatten().filter(fits).cloned().collect()
+    [DEVICE, UNDERLAY, own, OUTER, encapsulation.properties()].into_iter().flatten().filter(fits).cloned().collect()
 }
 
 /// What follows from a device's properties.
@@ -27,7 +27,10 @@ pub(super) struct Compiled {
     pub(super) mtu: u32,
     pub(super) codec: Arc<dyn Codec>,
     pub(super) rules: OuterRules,
+    /// None is the driver's own.
+    pub(super) namespace: Option<String>,
     pub(super) listen: Ul3,
+    pub(super) trusts_partial: bool,
     pub(super) point: Option<Ul3>,
     pub(super) targets: (u64, u64, u64),
 }
@@ -46,6 +49,8 @@ pub(super) fn compile(encapsulation: &dyn Encapsulation, search: Search, propert
     let udp = encapsulation.carrier() == Carrier::Udp;
     let listen_port = udp.then(|| settings.uint(&format!("{name}/listen_port"))).transpose()?;
     let listen = Ul3 { ip: settings.ip(&format!("{name}/listen_ip"))?, port: listen_port };
+    let namespace = namespace(settings.text("underlay/namespace")?)?;
+    let trusts_partial = settings.text("underlay/trust_partial_checksum")? == "on";
     let point = match search {
         Search::Direct => {
             let port = udp.then(|| settings.uint("direct/dest_port")).transpose()?;
@@ -61,7 +66,24 @@ pub(super) fn compile(encapsulation: &dyn Encapsulation, search: Search, propert
         Search::Dynamic => (settings.uint("target/max")?, seconds("target/ttl")?, seconds("target/negative_ttl")?),
         Search::Direct => (0, 0, 0),
     };
-    Ok(Compiled { vni, mtu: settings.uint("mtu")?, codec, rules: OuterRules::compile(properties)?, listen, point, targets })
+    let rules = OuterRules::compile(properties)?;
+    Ok(Compiled { vni, mtu: settings.uint("mtu")?, codec, rules, namespace, listen, trusts_partial, point, targets })
+}
+
+/// The network namespace that a property means: a name of ip-netns(8), or a path.
+fn namespace(text: String) -> Result<Option<String>, PropertyError> {
+    // Where ip-netns(8) keeps its names: one namespace is one underlay, however it is spelled.
+    let text =
+        text.strip_prefix("/run/netns/").filter(|name| !name.is_empty() && !name.contains('/')).map_or_else(|| text.clone(), str::to_owned);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !text.starts_with('/') {
+        text.parse::<NamespaceName>().map_err(|problem| {
+            PropertyError::new("underlay/namespace", format!("{problem}; a name that `ip netns` lists or an absolute path is allowed"))
+        })?;
+    }
+    Ok(Some(text))
 }
 
 /// Whether a socket that listens at `listen` can send to `to`. The error goes on after the address.
@@ -75,7 +97,7 @@ pub(super) fn check_destination(to: Ul3, listen: Ul3, udp: bool, group: bool) ->
     }
     // A socket that listens at :: speaks both; one that listens at 0.0.0.0 does not.
     if ip.is_ipv4() != from.is_ipv4() && from != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-        return Err(format!("is of another family than the address that the device listens at, {from}"));
+        return Err(format!("is of another family than the address that the overlay listens at, {from}"));
     }
     match (to.port, udp) {
         (None, true) => return Err("has no port; this encapsulation needs one".to_owned()),
@@ -84,7 +106,7 @@ pub(super) fn check_destination(to: Ul3, listen: Ul3, udp: bool, group: bool) ->
         _ => {}
     }
     if ip == from && to.port == listen.port {
-        return Err("is the address that the device listens at itself".to_owned());
+        return Err("is the address that the overlay listens at itself".to_owned());
     }
     Ok(())
 }

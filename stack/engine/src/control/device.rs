@@ -3,23 +3,21 @@
 //! A command either does all of what it says or nothing, and then says why.
 
 use super::compile::{Compiled, compile, specs_of};
+use super::underlay::Place;
 use super::{Control, Event, Output};
 use crate::config::{DeviceSpec, Limits, Search};
 use crate::counters::{Counters, Totals};
 use crate::encap::Encapsulation;
 use crate::target::{Ring, Route, Table, Targets};
 use crate::time::Time;
+use crate::toobig::Replies;
 use crate::world::{Device, Map, Mode, Port, Underlay, World, sets};
 use overlay_api::{Access, DeviceId, DropReason, IdError, Kind, PortId, Properties, PropertyError, PropertySpec, UnderlayId};
 use overlay_decoder::{Mac, Ul3};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, Weak};
-
-/// Paths whose MTU is remembered.
-const PATHS_MAX: usize = 4096;
 
 /// Why a command was refused: a sentence. Nothing has changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,30 +106,6 @@ pub struct PortInfo {
     pub mac: Mac,
     /// Its MTU.
     pub mtu: u32,
-}
-
-/// What an underlay is like.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UnderlayInfo {
-    /// Its id.
-    pub id: UnderlayId,
-    /// The encapsulation, by name.
-    pub encapsulation: &'static str,
-    /// Where it listens.
-    pub listen: Ul3,
-    /// Whether the driver has it open.
-    pub open: bool,
-}
-
-/// The listening parameters that devices share.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    encapsulation: Arc<dyn Encapsulation>,
-    listen: Ul3,
-    /// Whether it is open, or why not.
-    state: Result<(), String>,
-    since: Time,
-    mtu: u32,
 }
 
 /// Frames that wait for answers.
@@ -231,7 +205,7 @@ impl Control {
     /// A name, encapsulation or property that is wrong or missing; a virtual network that another device has on this underlay.
     pub fn create_device(&mut self, spec: DeviceSpec, now: Time) -> Result<DeviceId, Refusal> {
         if let Some((id, _)) = self.machines.iter().find(|(_, machine)| machine.spec.name == spec.name) {
-            return Err(Refusal::new(format!("device {}: there is one of that name already (id {id})", spec.name)));
+            return Err(Refusal::new(format!("overlay {}: there is one of that name already (id {id})", spec.name)));
         }
         let Some(encapsulation) = self.registry.get(&spec.encapsulation).cloned() else {
             let known: Vec<_> = self.registry.names().collect();
@@ -246,7 +220,7 @@ impl Control {
         for (name, text) in &spec.properties {
             let fixed = specs.iter().any(|spec| spec.name == *name && spec.access == Access::ReadOnly);
             if fixed || name == "vnetid" {
-                return Err(PropertyError::new(name, "is given in another way when a device is made").into());
+                return Err(PropertyError::new(name, "is given in another way when an overlay is made").into());
             }
             properties.set(&specs, name, text)?;
         }
@@ -254,7 +228,7 @@ impl Control {
         let compiled = compile(encapsulation.as_ref(), spec.search, &properties)?;
         self.check_network(None, &encapsulation, &compiled)?;
         let id = self.ids_in_use.devices.next()?;
-        let underlay = self.place(&encapsulation, compiled.listen, now).inspect_err(|_| {
+        let underlay = self.place(&encapsulation, &compiled, now).inspect_err(|_| {
             let _ = self.ids_in_use.devices.free(id);
         })?;
         let table = (spec.search == Search::Dynamic).then(|| Arc::new(Table::new(self.seed ^ u64::from(id.0), compiled.targets.0)));
@@ -262,7 +236,7 @@ impl Control {
             table.trust_since(self.lookups.trusted_since());
         }
         let counters: Arc<[Counters]> = sets(self.writer).into();
-        let view = self.view(id, &encapsulation, &compiled, underlay, table, counters, Vec::new());
+        let view = self.view(id, &encapsulation, &compiled, underlay, table, counters, Arc::default(), Vec::new());
         let machine = Machine {
             spec,
             properties,
@@ -291,15 +265,15 @@ impl Control {
         let machine = self.machine(id)?;
         if !machine.view.ports.is_empty() {
             let names: Vec<_> = machine.view.ports.iter().map(|port| &*port.name).collect();
-            return Err(Refusal::new(format!("device {}: has ports: {}; remove them first", machine.spec.name, names.join(", "))));
+            return Err(Refusal::new(format!("overlay {}: has VNICs: {}; delete them first", machine.spec.name, names.join(", "))));
         }
         // What workers have handed over is in the queue, or was before this call.
         self.handle_all_misses(now);
-        self.withdraw_all(id, DropReason::DeviceRemoved);
+        self.withdraw_all(id, DropReason::OverlayRemoved);
         let Some(mut machine) = self.machines.remove(&id) else { return Ok(()) };
         let queues = std::mem::take(&mut machine.queues);
         for parcel in queues.into_values().flat_map(|queue| queue.parcels) {
-            self.drop_parcel(&machine.view, &parcel, DropReason::DeviceRemoved);
+            self.drop_parcel(&machine.view, &parcel, DropReason::OverlayRemoved);
         }
         self.draining.retain(|(device, _), _| *device != id);
         self.retired.merge(&machine.totals());
@@ -346,7 +320,7 @@ impl Control {
         }
         let specs = specs_of(machine.encapsulation.as_ref(), machine.spec.search);
         let spec = specs.iter().find(|spec| spec.name == name);
-        let spec = spec.ok_or_else(|| Refusal::new(format!("property {name}: device {} has none of that name", machine.spec.name)))?;
+        let spec = spec.ok_or_else(|| Refusal::new(format!("property {name}: overlay {} has none of that name", machine.spec.name)))?;
         Ok(machine.properties.effective(spec).map(|value| value.to_string()))
     }
 
@@ -366,15 +340,16 @@ impl Control {
         change(&mut properties, &specs)?;
         let compiled = compile(machine.encapsulation.as_ref(), machine.spec.search, &properties)?;
         if let Some(port) = machine.view.ports.iter().find(|port| port.mtu > compiled.mtu) {
-            let problem = format!("{} is below the MTU of port {}, {}", compiled.mtu, port.name, port.mtu);
+            let problem = format!("{} is below the MTU of VNIC {}, {}", compiled.mtu, port.name, port.mtu);
             return Err(PropertyError::new("mtu", problem).into());
         }
         let encapsulation = Arc::clone(&machine.encapsulation);
         self.check_network(Some(id), &encapsulation, &compiled)?;
         let old = Arc::clone(&machine.view);
         let table = machine.table();
-        let underlay = self.place(&encapsulation, compiled.listen, now)?;
-        let view = self.view(id, &encapsulation, &compiled, underlay, table.clone(), Arc::clone(&old.counters), old.ports.clone());
+        let underlay = self.place(&encapsulation, &compiled, now)?;
+        let (counters, replies) = (Arc::clone(&old.counters), Arc::clone(&old.replies));
+        let view = self.view(id, &encapsulation, &compiled, underlay, table.clone(), counters, replies, old.ports.clone());
         if old.mtu != compiled.mtu {
             overlay_probes::device_mtu(id.0, compiled.vni.get(), old.mtu, compiled.mtu, &self.machine(id)?.spec.name);
         }
@@ -415,13 +390,13 @@ impl Control {
     /// A name or address that the device has already, a group address, an MTU above the device's.
     pub fn add_port(&mut self, id: DeviceId, spec: &PortSpec) -> Result<PortId, Refusal> {
         let machine = self.machine(id)?;
-        let refuse = |problem: String| Err(Refusal::new(format!("port {}: {problem}", spec.name)));
+        let refuse = |problem: String| Err(Refusal::new(format!("VNIC {}: {problem}", spec.name)));
         if machine.view.ports.iter().any(|port| *port.name == spec.name) {
-            return refuse(format!("device {} has one of that name already", machine.spec.name));
+            return refuse(format!("overlay {} has one of that name already", machine.spec.name));
         }
         self.check_mac(machine, spec.mac, None)?;
         if spec.mtu > machine.view.mtu {
-            return refuse(format!("an MTU of {} is above that of device {}, {}", spec.mtu, machine.spec.name, machine.view.mtu));
+            return refuse(format!("an MTU of {} is above that of overlay {}, {}", spec.mtu, machine.spec.name, machine.view.mtu));
         }
         let vni = machine.view.vni.get();
         let port = self.ids_in_use.ports.next()?;
@@ -462,8 +437,10 @@ impl Control {
         self.check_mac(machine, mac, Some(port))?;
         if mtu > machine.view.mtu {
             return Err(Refusal::new(format!(
-                "port {port}: an MTU of {mtu} is above that of device {}, {}",
-                machine.spec.name, machine.view.mtu
+                "VNIC {}: an MTU of {mtu} is above that of overlay {}, {}",
+                machine.view.port(port).map_or("?", |port| &*port.name),
+                machine.spec.name,
+                machine.view.mtu
             )));
         }
         self.change_view(device, |view| {
@@ -474,48 +451,6 @@ impl Control {
             }
         });
         Ok(())
-    }
-
-    /// The driver has opened an underlay (with the largest IP packet that its link takes), could not, or lost it (with the reason).
-    pub fn handle_underlay(&mut self, id: UnderlayId, state: Result<u32, String>, now: Time) {
-        let Some(place) = self.places.get_mut(&id) else { return };
-        let what = if state.is_ok() { "up" } else { "down" };
-        overlay_probes::underlay(id.0, what, place.encapsulation.name(), place.listen);
-        // A driver that tries again and again says the same again and again: it has been so since the first time.
-        if place.state.as_ref().err() != state.as_ref().err() {
-            place.since = now;
-        }
-        match state {
-            Ok(mtu) => (place.state, place.mtu) = (Ok(()), mtu),
-            Err(reason) => place.state = Err(reason),
-        }
-        let (up, mtu) = (place.state.is_ok(), place.mtu);
-        let devices: Vec<_> = self.machines.iter().filter(|(_, machine)| machine.view.underlay == id).map(|(id, _)| *id).collect();
-        for device in devices {
-            if let Some(machine) = self.machines.get_mut(&device) {
-                let mut view = Device::clone(&machine.view);
-                (view.up, view.underlay_mtu) = (up, mtu);
-                machine.view = Arc::new(view);
-            }
-            self.refresh_faults(device);
-        }
-        self.publish();
-    }
-
-    /// A router reported that packets to `to` may have at most `mtu` bytes; none forgets that.
-    pub fn handle_path_mtu(&mut self, to: IpAddr, mtu: Option<u32>) {
-        // A socket of both families spells IPv4 addresses as mapped IPv6 addresses; destinations are never spelled so.
-        let to = to.to_canonical();
-        let mut paths = Map::clone(&self.paths);
-        match mtu {
-            // A flood of forged reports is bounded; those that are known stay.
-            Some(_) if paths.len() >= PATHS_MAX && !paths.contains_key(&to) => return,
-            // RFC 791 3.2 and RFC 8200 5: no link has less. A forged report cannot make a path useless.
-            Some(mtu) => drop(paths.insert(to, mtu.max(if to.is_ipv4() { 576 } else { 1280 }))),
-            None => drop(paths.remove(&to)),
-        }
-        self.paths = Arc::new(paths);
-        self.publish();
     }
 
     /// A plugin says that a device is degraded, and why, or no longer.
@@ -558,16 +493,6 @@ impl Control {
         self.machines.iter().find(|(_, machine)| machine.spec.name == name).map(|(id, _)| *id)
     }
 
-    /// All underlays, in the order of their ids.
-    pub fn underlays(&self) -> impl Iterator<Item = UnderlayInfo> {
-        self.places.iter().map(|(id, place)| UnderlayInfo {
-            id: *id,
-            encapsulation: place.encapsulation.name(),
-            listen: place.listen,
-            open: place.state.is_ok(),
-        })
-    }
-
     /// The target table of a device, for reading from any thread; none for a device with [`Search::Direct`].
     #[must_use]
     pub fn targets(&self, id: DeviceId) -> Option<Targets> {
@@ -575,82 +500,17 @@ impl Control {
     }
 
     pub(super) fn machine(&self, id: DeviceId) -> Result<&Machine, Refusal> {
-        self.machines.get(&id).ok_or_else(|| Refusal::new(format!("device {id}: there is none of that id")))
+        self.machines.get(&id).ok_or_else(|| Refusal::new(format!("overlay {id}: there is none of that id")))
     }
 
     fn check_mac(&self, machine: &Machine, mac: Mac, but: Option<PortId>) -> Result<(), Refusal> {
         if mac.is_group() || mac == Mac([0; 6]) {
-            return Err(Refusal::new(format!("{mac}: a port's address cannot be a group address or zero")));
+            return Err(Refusal::new(format!("{mac}: a VNIC's address cannot be a group address or zero")));
         }
         match machine.view.ports.iter().find(|port| port.mac == mac && Some(port.id) != but) {
-            Some(port) => Err(Refusal::new(format!("{mac}: port {} of device {} has this address", port.name, machine.spec.name))),
+            Some(port) => Err(Refusal::new(format!("{mac}: VNIC {} of overlay {} has this address", port.name, machine.spec.name))),
             None => Ok(()),
         }
-    }
-
-    /// A virtual network has one device on an underlay, and a place has one encapsulation.
-    fn check_network(&self, but: Option<DeviceId>, encapsulation: &Arc<dyn Encapsulation>, compiled: &Compiled) -> Result<(), Refusal> {
-        for (id, place) in &self.places {
-            let (same_place, name) = (place.listen == compiled.listen, place.encapsulation.name());
-            let alone = self.machines.iter().all(|(device, machine)| machine.view.underlay != *id || Some(*device) == but);
-            if same_place && place.encapsulation.carrier() == encapsulation.carrier() && name != encapsulation.name() && !alone {
-                return Err(Refusal::new(format!(
-                    "{}: is in use by {name}; one address and port can have one encapsulation",
-                    place.listen
-                )));
-            }
-        }
-        let clash = self.machines.iter().find(|(id, machine)| {
-            let place = self.places.get(&machine.view.underlay);
-            let same = place.is_some_and(|place| place.listen == compiled.listen && place.encapsulation.name() == encapsulation.name());
-            Some(**id) != but && same && machine.view.vni == compiled.vni
-        });
-        match clash {
-            Some((_, other)) => {
-                let problem = format!("{} is that of device {}, which listens at {} too", compiled.vni, other.spec.name, compiled.listen);
-                Err(PropertyError::new("vnetid", problem).into())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The underlay with these parameters, opened if nobody had it.
-    fn place(&mut self, encapsulation: &Arc<dyn Encapsulation>, listen: Ul3, now: Time) -> Result<UnderlayId, Refusal> {
-        let same = |place: &Place| place.listen == listen && place.encapsulation.name() == encapsulation.name();
-        if let Some((id, _)) = self.places.iter().find(|(_, place)| same(place)) {
-            return Ok(*id);
-        }
-        let id = self.ids_in_use.underlays.next()?;
-        let place = Place {
-            encapsulation: Arc::clone(encapsulation),
-            listen,
-            state: Err("the underlay is not open yet".to_owned()),
-            since: now,
-            mtu: u32::MAX,
-        };
-        self.places.insert(id, place);
-        let name = encapsulation.name();
-        overlay_probes::underlay(id.0, "open", name, listen);
-        self.outputs.push_back(Output::Event(Event::UnderlayOpen {
-            underlay: id,
-            encapsulation: name.to_owned(),
-            carrier: encapsulation.carrier(),
-            listen,
-        }));
-        Ok(id)
-    }
-
-    /// Closes an underlay that no device has any more.
-    fn leave_place(&mut self, id: UnderlayId) {
-        if self.machines.values().any(|machine| machine.view.underlay == id) {
-            return;
-        }
-        if let Some(place) = self.places.remove(&id) {
-            let _ = self.ids_in_use.underlays.free(id);
-            overlay_probes::underlay(id.0, "close", place.encapsulation.name(), place.listen);
-            self.outputs.push_back(Output::Event(Event::UnderlayClose { underlay: id }));
-        }
-        self.publish();
     }
 
     #[allow(clippy::too_many_arguments, reason = "each is a different part of what makes up a view")]
@@ -662,6 +522,7 @@ impl Control {
         underlay: UnderlayId,
         table: Option<Arc<Table>>,
         counters: Arc<[Counters]>,
+        replies: Arc<Replies>,
         ports: Vec<Port>,
     ) -> Device {
         let place = self.places.get(&underlay);
@@ -687,6 +548,9 @@ impl Control {
             ports,
             by_mac: Map::default(),
             counters,
+            replies,
+            trusts_partial: compiled.trusts_partial,
+            carries_tags: compiled.codec.carries_tags(),
         };
         index_ports(&mut device);
         device

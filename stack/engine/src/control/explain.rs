@@ -4,7 +4,7 @@ use super::Control;
 use crate::inner::Inner;
 use crate::target::{Event, step};
 use crate::time::Time;
-use crate::worker::Shown;
+use crate::worker::{Shown, clamp};
 use crate::world::Mode;
 use overlay_api::{DeviceId, DropReason, EntryState, PortId, Verdict};
 use serde::Serialize;
@@ -26,7 +26,7 @@ impl Control {
         let machine = self.machines.get(&device)?;
         let view = &machine.view;
         let vni = view.vni;
-        let mut steps = vec![format!("device {}: {} {vni}, MTU {}", machine.spec.name, view.encapsulation, view.mtu)];
+        let mut steps = vec![format!("overlay {}: {} {vni}, MTU {}", machine.spec.name, view.encapsulation, view.mtu)];
         let end = |steps, verdict| Some(Trace { steps, verdict });
         let dropped = |mut steps: Vec<String>, reason: DropReason| {
             steps.push(reason.explanation().to_owned());
@@ -38,8 +38,8 @@ impl Control {
         steps.push(format!("frame from {} to {to}, EtherType {:#06x}, a packet of {size} bytes", inner.source, inner.ethertype));
         if !view.up {
             let reasons: Vec<_> = machine.faults.values().map(|(reason, _)| reason.clone()).collect();
-            steps.push(format!("the device is down: {}", reasons.join("; ")));
-            return dropped(steps, DropReason::DeviceDown);
+            steps.push(format!("the overlay is down: {}", reasons.join("; ")));
+            return dropped(steps, DropReason::OverlayDown);
         }
         let others: Vec<_> = view.ports.iter().filter(|other| Some(other.id) != port).map(|other| other.name.to_string()).collect();
         if !to.is_group()
@@ -48,7 +48,7 @@ impl Control {
             if Some(local.id) == port {
                 return dropped(steps, DropReason::SelfAddressed);
             }
-            steps.push(format!("{to} is port {} of this device: local switching", local.name));
+            steps.push(format!("{to} is VNIC {} of this overlay: local switching", local.name));
             if size > local.mtu.min(view.mtu) as usize {
                 return dropped(steps, DropReason::TooBig);
             }
@@ -57,7 +57,7 @@ impl Control {
         let ports = if to.is_group() { others } else { Vec::new() };
         let route = match &view.mode {
             Mode::Point(point) => {
-                steps.push(format!("the device is direct: everything goes to {point}"));
+                steps.push(format!("the overlay is direct: everything goes to {point}"));
                 vec![*point]
             }
             Mode::Dynamic(table) => {
@@ -79,11 +79,16 @@ impl Control {
                 }
             }
         };
-        if !view.reaches(&route) {
+        let ways = view.ways(&route, inner.l3, &self.paths);
+        if ways.any.is_none() {
             steps.push(format!("a socket that listens at {} cannot send to {}", view.listen, Shown(&route)));
             return if ports.is_empty() { dropped(steps, DropReason::Unreachable) } else { end(steps, Verdict::Deliver { vni, ports }) };
         }
-        let limit = route.iter().map(|ul3| view.limit(ul3.ip, inner.l3, &self.paths)).min().unwrap_or(view.mtu);
+        if !view.carries_tags && inner.is_tagged() {
+            steps.push(format!("{} carries no VLAN tag here (property {}/inner_vlan)", view.encapsulation, view.encapsulation));
+            return if ports.is_empty() { dropped(steps, DropReason::VlanNotCarried) } else { end(steps, Verdict::Deliver { vni, ports }) };
+        }
+        let limit = ways.any.unwrap_or(view.mtu);
         if size > limit as usize && !ports.is_empty() {
             steps.push(format!("the packet has {size} bytes; {limit} fit the way to {}, so only ports of this host get it", Shown(&route)));
             return end(steps, Verdict::Deliver { vni, ports });
@@ -91,6 +96,14 @@ impl Control {
         if size > limit as usize {
             steps.push(format!("the packet has {size} bytes; {limit} fit the way to {}", Shown(&route)));
             return dropped(steps, DropReason::TooBig);
+        }
+        let all = route.len();
+        let route: Vec<_> = route.into_iter().filter(|ul3| view.passes(*ul3, clamp(size), &ways, &self.paths)).collect();
+        if route.len() < all {
+            steps.push(format!(
+                "{} of {all} destinations are left out: the packet is too big for the way there, or there is none",
+                all - route.len()
+            ));
         }
         let flow = inner.flow_hash(frame, self.shared.seed);
         let port = view.rules.source_port(flow);

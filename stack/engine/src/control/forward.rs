@@ -10,7 +10,7 @@ use crate::outbox::OuterHeader;
 use crate::time::Time;
 use crate::toobig;
 use crate::worker::{clamp, question};
-use crate::world::{Device, Mode, Port};
+use crate::world::{Device, Mode, NoWay, Port};
 use overlay_api::{DeviceId, Direction, DropReason, PortId, RequestId, Verdict};
 use overlay_decoder::Ul3;
 use std::sync::Arc;
@@ -22,14 +22,15 @@ impl Control {
     /// A plugin gives a frame to the ports of a device, without having been asked.
     ///
     /// # Errors
-    /// If there is no such device, if the frame is too short or too long, or if no port has its destination.
+    /// If there is no such device, if the frame is too short or too long for the device or its port, or if no port has its destination.
     pub fn inject(&mut self, device: DeviceId, frame: &[u8]) -> Result<(), Refusal> {
         let machine = self.machine(device)?;
-        check_frame(machine.view.mtu, frame).map_err(|problem| Refusal::new(format!("device {}: {problem}", machine.spec.name)))?;
+        check_frame(machine.view.mtu, frame).map_err(|problem| Refusal::new(format!("overlay {}: {problem}", machine.spec.name)))?;
         let view = Arc::clone(&machine.view);
-        let takers = takers(&view, frame);
+        let refuse = |problem: &str| Refusal::new(format!("overlay {}: {problem}", machine.spec.name));
+        let takers = takers(&view, None, frame).map_err(|problem| refuse(&problem))?;
         if takers.is_empty() {
-            return Err(Refusal::new(format!("device {}: no port has the destination of the frame", self.machine(device)?.spec.name)));
+            return Err(refuse("no VNIC has the destination of the frame"));
         }
         for port in takers {
             self.give(&view, None, port, frame);
@@ -43,7 +44,7 @@ impl Control {
     /// If there is no such device, or if the frame is too short or too long.
     pub fn resend(&mut self, device: DeviceId, frame: &[u8], now: Time) -> Result<(), Refusal> {
         let machine = self.machine(device)?;
-        check_frame(machine.view.mtu, frame).map_err(|problem| Refusal::new(format!("device {}: {problem}", machine.spec.name)))?;
+        check_frame(machine.view.mtu, frame).map_err(|problem| Refusal::new(format!("overlay {}: {problem}", machine.spec.name)))?;
         self.resend_for(device, RequestId(0), None, frame, now);
         Ok(())
     }
@@ -52,9 +53,8 @@ impl Control {
     pub(super) fn inject_for(&mut self, device: DeviceId, request: RequestId, port: Option<PortId>, frame: &[u8]) {
         let Some(machine) = self.machines.get(&device) else { return };
         let view = Arc::clone(&machine.view);
-        let asking = port.and_then(|port| view.port(port));
-        let takers = asking.map_or_else(|| takers(&view, frame), |port| vec![port]);
-        for port in takers {
+        // A frame that is too long for them was refused as an answer.
+        for port in takers(&view, port, frame).unwrap_or_default() {
             overlay_probes::inject(request.0, view.vni.get(), clamp(frame.len()), port.id.0);
             self.give(&view, Some(request), port, frame);
         }
@@ -75,6 +75,7 @@ impl Control {
             device: view.id,
             bytes: frame.to_vec(),
             offload: Offload::default(),
+            made: true,
         }));
     }
 
@@ -104,7 +105,7 @@ impl Control {
         let to = parcel.question.destination;
         let Some(inner) = Inner::parse(parcel.frame()) else { return self.drop_parcel(view, &parcel, DropReason::FrameTooShort) };
         if !view.up {
-            return self.drop_parcel(view, &parcel, DropReason::DeviceDown);
+            return self.drop_parcel(view, &parcel, DropReason::OverlayDown);
         }
         let size = clamp(parcel.offload.largest(parcel.len()).saturating_sub(inner.l3));
         if to.is_group() {
@@ -117,7 +118,7 @@ impl Control {
         } else if let Some(port) = view.port_of(to) {
             let limit = port.mtu.min(view.mtu);
             if size > limit {
-                return self.too_big(view, &parcel, &inner, limit);
+                return self.too_big(view, &parcel, &inner, limit, now);
             }
             self.hand_parcel(view, &parcel, port);
             view.count(self.writer).local.add(1);
@@ -126,7 +127,7 @@ impl Control {
             return self.explained(parcel.id, || Verdict::Deliver { vni, ports: vec![port.name.to_string()] });
         }
         match &view.mode {
-            Mode::Point(point) => drop(self.send_parcel(view, parcel, std::slice::from_ref(point))),
+            Mode::Point(point) => drop(self.send_parcel(view, parcel, std::slice::from_ref(point), now)),
             Mode::Dynamic(_) if to.is_group() => self.handle_group(view.id, parcel, now),
             Mode::Dynamic(_) => self.frame_for(view.id, to, parcel, now),
         }
@@ -143,38 +144,48 @@ impl Control {
             device: view.id,
             bytes: parcel.frame().to_vec(),
             offload: parcel.offload,
+            made: false,
         }));
     }
 
     /// Encapsulates a frame and sends it. Says whether it was sent; if not, it is dropped and counted.
-    pub(super) fn send_parcel(&mut self, view: &Device, mut parcel: Parcel, to: &[Ul3]) -> bool {
+    pub(super) fn send_parcel(&mut self, view: &Device, mut parcel: Parcel, to: &[Ul3], now: Time) -> bool {
         let len = parcel.len();
         let Some(inner) = Inner::parse(parcel.frame()) else {
             self.drop_parcel(view, &parcel, DropReason::FrameTooShort);
             return false;
         };
         if !view.up {
-            self.drop_group(view, &parcel, DropReason::DeviceDown);
+            self.drop_group(view, &parcel, DropReason::OverlayDown);
             return false;
         }
-        if !view.reaches(to) {
-            self.drop_group(view, &parcel, DropReason::Unreachable);
+        if !view.carries_tags && inner.is_tagged() {
+            self.drop_group(view, &parcel, DropReason::VlanNotCarried);
             return false;
         }
         let size = clamp(parcel.offload.largest(len).saturating_sub(inner.l3));
-        let limit = to.iter().map(|ul3| view.limit(ul3.ip, inner.l3, &self.paths)).min().unwrap_or(view.mtu);
-        if size > limit {
-            self.too_big(view, &parcel, &inner, limit);
-            return false;
+        let ways = view.ways(to, inner.l3, &self.paths);
+        match ways.refuse(size) {
+            None => {}
+            Some(NoWay::Unreachable) => {
+                self.drop_group(view, &parcel, DropReason::Unreachable);
+                return false;
+            }
+            Some(NoWay::TooBig(limit)) => {
+                self.too_big(view, &parcel, &inner, limit, now);
+                return false;
+            }
         }
+        let all = to.len() as u64;
+        let to: Vec<Ul3> = to.iter().filter(|ul3| view.passes(**ul3, size, &ways, &self.paths)).copied().collect();
         let flow = inner.flow_hash(parcel.frame(), self.shared.seed);
         let header_len = view.codec.header_len();
         let start = HEADROOM - header_len;
         if let Some(header) = parcel.buffer.get_mut(start..HEADROOM) {
             view.codec.write(header, flow);
         }
-        let packets = parcel.offload.packets(len);
-        for ul3 in to {
+        let (vni, packets) = (view.vni, parcel.offload.packets(len));
+        for ul3 in &to {
             overlay_probes::encap(parcel.id, view.vni.get(), clamp(len), packets, view.encapsulation, *ul3);
             self.outputs.push_back(Output::Transmit(Sending {
                 frame: parcel.id,
@@ -187,7 +198,12 @@ impl Control {
             }));
         }
         let datagrams = to.len() as u64;
+        if datagrams < all {
+            // One receiver behind a small path does not hold back all.
+            overlay_probes::too_big(parcel.id, vni.get(), clamp(len), ways.all.unwrap_or(0), 0, inner.destination);
+        }
         let counters = view.count(self.writer);
+        counters.left_out.add(all - datagrams);
         counters.sent.add(1);
         counters.sent_bytes.add(len as u64);
         counters.datagrams_out.add(datagrams);
@@ -197,19 +213,19 @@ impl Control {
             port.counters[self.writer].sent.add(1);
             port.counters[self.writer].sent_bytes.add(len as u64);
         }
-        let vni = view.vni;
         let group = parcel.question.destination.is_group();
         let ports: Vec<_> =
             view.ports.iter().filter(|port| group && Some(port.id) != parcel.port).map(|port| port.name.to_string()).collect();
-        self.explained(parcel.id, || Verdict::Transmit { vni, to: to.to_vec(), ports });
+        self.explained(parcel.id, || Verdict::Transmit { vni, to, ports });
         true
     }
 
     /// A frame that waited turns out to be larger than the way to its destination.
-    fn too_big(&mut self, view: &Device, parcel: &Parcel, inner: &Inner, limit: u32) {
+    fn too_big(&mut self, view: &Device, parcel: &Parcel, inner: &Inner, limit: u32, now: Time) {
         let mut reply = Vec::new();
         let port = parcel.port.and_then(|port| view.port(port));
-        let told = port.is_some() && toobig::reply(parcel.frame(), inner, limit, &mut reply);
+        let told =
+            port.is_some() && view.replies.any(now) && toobig::reply(parcel.frame(), inner, limit, &mut reply) && view.replies.take(now);
         overlay_probes::too_big(parcel.id, view.vni.get(), clamp(parcel.len()), limit, u8::from(told), inner.destination);
         if let (Some(port), true) = (port, told) {
             self.give(view, None, port, &reply);
@@ -249,12 +265,23 @@ impl Control {
     }
 }
 
-/// The ports that a frame is for.
-fn takers<'a>(view: &'a Device, frame: &[u8]) -> Vec<&'a Port> {
-    match Inner::parse(frame) {
-        Some(inner) if inner.destination.is_group() => view.ports.iter().collect(),
-        Some(inner) => view.port_of(inner.destination).into_iter().collect(),
-        None => Vec::new(),
+/// The ports that a plugin's frame is for: the one that asked, or else those of its destination. There may be none; if there are and the
+/// frame is too long for all of them, the error goes on after the device's name.
+pub(super) fn takers<'a>(view: &'a Device, asking: Option<PortId>, frame: &[u8]) -> Result<Vec<&'a Port>, String> {
+    let Some(inner) = Inner::parse(frame) else { return Ok(Vec::new()) };
+    let mut takers: Vec<_> = match asking.and_then(|port| view.port(port)) {
+        Some(port) => vec![port],
+        None if inner.destination.is_group() => view.ports.iter().collect(),
+        None => view.port_of(inner.destination).into_iter().collect(),
+    };
+    let size = clamp(frame.len().saturating_sub(inner.l3));
+    let most = takers.iter().max_by_key(|port| port.mtu).map(|port| (port.mtu, Arc::clone(&port.name)));
+    takers.retain(|port| size <= port.mtu);
+    match most {
+        Some((mtu, name)) if takers.is_empty() => {
+            Err(format!("a frame with a packet of {size} bytes; at most {mtu} are allowed, the MTU of VNIC {name}"))
+        }
+        _ => Ok(takers),
     }
 }
 
@@ -263,7 +290,7 @@ pub(super) fn check_frame(mtu: u32, frame: &[u8]) -> Result<(), String> {
     let most = mtu as usize + L2_MAX;
     match frame.len() {
         len if len < 14 => Err(format!("a frame of {len} bytes is shorter than an Ethernet header, 14")),
-        len if len > most => Err(format!("a frame of {len} bytes; at most {most} are allowed (the device's MTU and an Ethernet header)")),
+        len if len > most => Err(format!("a frame of {len} bytes; at most {most} are allowed (the overlay's MTU and an Ethernet header)")),
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 //! capped per device, run out of time, and are put again to the next who answers.
 
 use super::device::Machine;
+use super::forward::{check_frame, takers};
 use super::miss::Parcel;
 use super::target::{NewRoute, With, check_route};
 use super::{Control, Output};
@@ -285,7 +286,7 @@ impl Control {
                     let known = NewRoute { to: Some(Arc::clone(&route)), source: Source::Lookup, expires: now + ttl };
                     self.apply(device, mac, Event::Set, With { parcel: None, route: Some(known) }, now);
                 }
-                self.send_parcel(&view, parcel, &route);
+                self.send_parcel(&view, parcel, &route, now);
             }
             Answer::Drop { .. } => self.drop_group(&view, &parcel, DropReason::NoReceiver),
             Answer::Inject(frame) => {
@@ -402,6 +403,10 @@ fn check_answer(machine: &Machine, asked: &Asked, answer: &Answer) -> Result<(),
     match answer {
         Answer::Reach { to, .. } => check_route(machine, asked.question.destination, to),
         Answer::Drop { .. } => Ok(()),
-        Answer::Inject(frame) | Answer::Resend(frame) => super::forward::check_frame(machine.view.mtu, frame),
+        Answer::Inject(frame) => {
+            check_frame(machine.view.mtu, frame)?;
+            takers(&machine.view, asked.port, frame).map(drop)
+        }
+        Answer::Resend(frame) => check_frame(machine.view.mtu, frame),
     }
 }

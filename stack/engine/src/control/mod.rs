@@ -20,27 +20,31 @@ mod lookup;
 pub(crate) mod miss;
 mod output;
 mod target;
+mod underlay;
 
-pub use device::{DeviceInfo, Fault, PortInfo, PortSpec, Refusal, UnderlayInfo};
+pub use device::{DeviceInfo, Fault, PortInfo, PortSpec, Refusal};
 pub use explain::Trace;
 pub use lookup::AnswerError;
 pub use output::{Delivery, Event, Output, Sending};
 pub use target::SetTarget;
+pub use underlay::UnderlayInfo;
 
 use crate::config::{Config, Limits};
 use crate::counters::{Counters, Totals};
 use crate::encap::Registry;
+use crate::inner::Inner;
 use crate::time::Time;
 use crate::worker::{FrameIds, Worker, clamp};
-use crate::world::{Map, Shared, World, sets};
+use crate::world::{Paths, Shared, World, sets};
 use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
-use device::{Machine, Place};
+use device::Machine;
 use lookup::Lookups;
 use overlay_api::{DeviceId, DropReason, Ids, PortId, UnderlayId, Verdict};
 use overlay_decoder::Mac;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use underlay::Place;
 
 /// Nanoseconds between two rounds through the tables for entries whose time is over.
 const SWEEP_NS: u64 = 1_000_000_000;
@@ -64,7 +68,7 @@ pub struct Control {
     ports: BTreeMap<PortId, DeviceId>,
     places: BTreeMap<UnderlayId, Place>,
     ids_in_use: IdsInUse,
-    paths: Arc<Map<std::net::IpAddr, u32>>,
+    paths: Arc<Paths>,
     lookups: Lookups,
     outputs: VecDeque<Output>,
     /// Entries that open as soon as nothing is in flight, and since when they drain.
@@ -199,29 +203,36 @@ impl Control {
     /// The driver could not send what the control half gave it: `reason` is
     /// [`DropReason::SocketFull`](overlay_api::DropReason::SocketFull) or [`DropReason::SendFailed`](overlay_api::DropReason::SendFailed).
     pub fn lost(&mut self, sending: &Sending, reason: DropReason) {
-        let vni = self.late_drop(sending.device, None, reason);
+        let machine = self.machines.get(&sending.device);
+        machine.map_or_else(|| self.nobody(), |machine| machine.view.count(self.writer)).drop(reason);
+        let vni = machine.map_or(overlay_probes::VNI_UNKNOWN, |machine| machine.view.vni.get());
         overlay_probes::drop(sending.frame, reason.direction() as u8, vni, clamp(sending.bytes.len()), reason, sending.outer.to);
     }
 
     /// The driver could not deliver what the control half gave it.
     pub fn undelivered(&mut self, delivery: &Delivery) {
-        let reason = DropReason::DeliverFailed;
-        let vni = self.late_drop(delivery.device, Some(delivery.port), reason);
+        let local = !delivery.made;
+        let reason = if local { DropReason::LocalFailed } else { DropReason::DeliverFailed };
+        // Nobody else has read the numbers since they were counted: they are read through here.
+        let machine = self.machines.get(&delivery.device);
+        let port = machine.and_then(|machine| machine.view.port(delivery.port)).map(|port| &port.counters[self.writer]);
+        let device = machine.map_or_else(|| self.nobody(), |machine| machine.view.count(self.writer));
+        for counters in [Some(device), port].into_iter().flatten() {
+            if local {
+                counters.frames_out.take_back(1);
+                counters.frames_out_bytes.take_back(delivery.bytes.len() as u64);
+            } else {
+                counters.made.take_back(1);
+            }
+        }
+        if local && Inner::parse(&delivery.bytes).is_some_and(|inner| !inner.destination.is_group()) {
+            device.local.take_back(1);
+            device.drop(reason);
+        }
+        port.inspect(|counters| counters.drop(reason));
+        let vni = machine.map_or(overlay_probes::VNI_UNKNOWN, |machine| machine.view.vni.get());
         let port = format_args!("port {}", delivery.port);
         overlay_probes::drop(delivery.frame, reason.direction() as u8, vni, clamp(delivery.bytes.len()), reason, port);
-    }
-
-    /// Counts what was lost after it had been given to the driver. Returns the virtual network, as probes take it.
-    fn late_drop(&self, device: DeviceId, port: Option<PortId>, reason: DropReason) -> u32 {
-        let Some(machine) = self.machines.get(&device) else {
-            self.nobody().drop(reason);
-            return overlay_probes::VNI_UNKNOWN;
-        };
-        machine.view.count(self.writer).drop(reason);
-        if let Some(port) = port.and_then(|port| machine.view.port(port)) {
-            port.counters[self.writer].drop(reason);
-        }
-        machine.view.vni.get()
     }
 
     /// The control half's own counters of what belongs to no device.

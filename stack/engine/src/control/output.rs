@@ -55,6 +55,8 @@ pub struct Delivery {
     pub bytes: Vec<u8>,
     /// What is left to do to it.
     pub offload: Offload,
+    /// Whether the engine or a plugin made it; else it comes from a port.
+    pub made: bool,
 }
 
 /// What changed.
@@ -68,6 +70,8 @@ pub enum Event {
         encapsulation: String,
         /// What carries it.
         carrier: Carrier,
+        /// In which network namespace, by name or path; none is the driver's own.
+        namespace: Option<String>,
         /// Where to listen.
         listen: Ul3,
     },

@@ -5,6 +5,7 @@ use super::device::{Machine, Refusal};
 use super::lookup::About;
 use super::miss::{Miss, Parcel};
 use super::{Control, Output, SETTLE_NS};
+use crate::config::DESTINATIONS_MAX;
 use crate::encap::Carrier;
 use crate::target::{Action, Entry, Event, Evicted, OnFrame, Route, on_frame, step};
 use crate::time::Time;
@@ -85,7 +86,7 @@ impl Control {
     fn handle_closed(&mut self, device: DeviceId, parcel: Parcel, now: Time) {
         let mac = parcel.question.destination;
         let Some(table) = self.machines.get(&device).and_then(Machine::table) else {
-            return self.drop_nobodys(&parcel, DropReason::DeviceRemoved);
+            return self.drop_nobodys(&parcel, DropReason::OverlayRemoved);
         };
         let pinned = table.pin();
         self.frame_for(device, mac, parcel, now);
@@ -98,7 +99,7 @@ impl Control {
 
     /// A frame for one destination, from a worker or from a plugin.
     pub(super) fn frame_for(&mut self, device: DeviceId, mac: Mac, parcel: Parcel, now: Time) {
-        let Some(machine) = self.machines.get(&device) else { return self.drop_nobodys(&parcel, DropReason::DeviceRemoved) };
+        let Some(machine) = self.machines.get(&device) else { return self.drop_nobodys(&parcel, DropReason::OverlayRemoved) };
         let Some(table) = machine.table() else { return };
         let view = Arc::clone(&machine.view);
         let pinned = table.pin();
@@ -140,7 +141,7 @@ impl Control {
     /// Sends a frame to its entry's destination.
     fn send_by(&mut self, entry: &Entry, view: &Device, parcel: Parcel, route: &Route, now: Time) {
         let len = parcel.len();
-        if self.send_parcel(view, parcel, route) {
+        if self.send_parcel(view, parcel, route, now) {
             entry.count(1, len as u64, now);
         }
     }
@@ -153,7 +154,7 @@ impl Control {
 
     /// Whether a frame may wait.
     fn room_for(&self, device: DeviceId, mac: Mac, parcel: &Parcel) -> Result<(), DropReason> {
-        let Some(machine) = self.machines.get(&device) else { return Err(DropReason::DeviceRemoved) };
+        let Some(machine) = self.machines.get(&device) else { return Err(DropReason::OverlayRemoved) };
         let queue = machine.queues.get(&mac);
         // The first frame always fits its entry, whatever its size: nothing could ever be asked otherwise.
         let waiting = queue.map_or(0, |queue| queue.bytes);
@@ -162,7 +163,7 @@ impl Control {
         }
         let asks = queue.is_none_or(|queue| queue.request.is_none());
         if !machine.waiting.has_room(parcel.len(), &self.limits) || (asks && machine.lookups >= self.limits.lookups_per_device) {
-            return Err(DropReason::DeviceFull);
+            return Err(DropReason::OverlayFull);
         }
         Ok(())
     }
@@ -170,7 +171,7 @@ impl Control {
     /// A broadcast or multicast frame without a replication list.
     pub(super) fn handle_group(&mut self, device: DeviceId, parcel: Parcel, now: Time) {
         let mac = parcel.question.destination;
-        let Some(machine) = self.machines.get(&device) else { return self.drop_nobodys(&parcel, DropReason::DeviceRemoved) };
+        let Some(machine) = self.machines.get(&device) else { return self.drop_nobodys(&parcel, DropReason::OverlayRemoved) };
         let Some(table) = machine.table() else { return };
         let view = Arc::clone(&machine.view);
         let pinned = table.pin();
@@ -186,7 +187,7 @@ impl Control {
         }
         let full = machine.lookups >= self.limits.lookups_per_device || !machine.waiting.has_room(parcel.len(), &self.limits);
         if full {
-            return self.drop_group(&view, &parcel, DropReason::DeviceFull);
+            return self.drop_group(&view, &parcel, DropReason::OverlayFull);
         }
         self.ask(device, About::Frame(Box::new(parcel)), None, now);
     }
@@ -223,7 +224,7 @@ impl Control {
         now: Time,
     ) -> Result<(), Refusal> {
         let machine = self.dynamic(device)?;
-        let refuse = |problem: &str| Refusal::new(format!("target {mac} of device {}: {problem}", machine.spec.name));
+        let refuse = |problem: &str| Refusal::new(format!("target {mac} of overlay {}: {problem}", machine.spec.name));
         if mac == Mac([0; 6]) {
             return Err(refuse("no frame has this destination"));
         }
@@ -297,7 +298,7 @@ impl Control {
         let machine = self.machine(device)?;
         match machine.view.table() {
             Some(_) => Ok(machine),
-            None => Err(Refusal::new(format!("device {}: is direct, and has no target table", machine.spec.name))),
+            None => Err(Refusal::new(format!("overlay {}: is direct, and has no target table", machine.spec.name))),
         }
     }
 
@@ -517,6 +518,9 @@ pub(super) fn check_route(machine: &Machine, mac: Mac, to: &[Ul3]) -> Result<(),
         [] => return Err("no underlay address is given; at least one is needed".to_owned()),
         [_, _, ..] if !mac.is_group() => {
             return Err(format!("{} underlay addresses are given; only broadcast and multicast destinations have more than one", to.len()));
+        }
+        _ if to.len() > DESTINATIONS_MAX => {
+            return Err(format!("{} underlay addresses are given; a list has at most {DESTINATIONS_MAX}", to.len()));
         }
         _ => {}
     }

@@ -41,7 +41,7 @@ static PROPERTIES: [PropertySpec; 5] = [
         Access::Live,
         None,
         "The underlay address that encapsulated packets are sent from and received on: a unicast address of this host, or 0.0.0.0 or :: \
-         for all of them. It may come to exist later than the device.",
+         for all of them. It may come to exist later than the overlay.",
     )
     .required(),
     PropertySpec::new(
@@ -49,7 +49,7 @@ static PROPERTIES: [PropertySpec; 5] = [
         Kind::Uint { min: 1, max: 65535 },
         Access::Live,
         Some("6081"),
-        "The UDP port that encapsulated packets are received on. Devices with the same address and port share it and are told apart by \
+        "The UDP port that encapsulated packets are received on. Overlays with the same address and port share it and are told apart by \
          their VNI.",
     ),
     PropertySpec::new(
@@ -75,8 +75,8 @@ static PROPERTIES: [PropertySpec; 5] = [
         Some(""),
         "Options that are sent with every frame: CLASS:TYPE:DATA in hexadecimal, several with commas between, as in 0102:80:00010002. Data \
          is a multiple of 4 bytes, at most 124 for one option; all options together have at most 252 bytes, 4 of them for each option's \
-         head. They take room from the device's MTU. A type from 80 on is critical: receivers that do not know it drop the packet. \
-         The critical options listed here are also the ones that this device takes from others.",
+         head. They take room from the overlay's MTU. A type from 80 on is critical: receivers that do not know it drop the packet. \
+         The critical options listed here are also the ones that this overlay takes from others.",
     ),
 ];
 

@@ -88,6 +88,11 @@ pub trait Codec: fmt::Debug + Send + Sync {
     /// the inner flow.
     fn write(&self, header: &mut [u8], flow: u32);
 
+    /// Whether inner frames may have a VLAN tag. Those that have one are dropped otherwise, on both ways.
+    fn carries_tags(&self) -> bool {
+        true
+    }
+
     /// Decides whether this device takes a datagram with that header from that source.
     ///
     /// # Errors

@@ -12,8 +12,9 @@
 //!
 //! There is no port, and so no entropy but the FlowID, which underlay switches seldom hash.
 //!
-//! **A departure from RFC 7637:** its section 3.3 forbids an inner VLAN tag. Here a tag is carried and taken as in the other
-//! encapsulations; a device that lost some tenants' frames without their senders noticing would be the worse neighbour.
+//! **A departure from RFC 7637:** its section 3.3 forbids an inner VLAN tag: a sender removes it, a receiver drops the frame. Here a tag is
+//! carried and taken as in the other encapsulations, unless `nvgre/inner_vlan` says otherwise; then tagged frames are dropped and counted on
+//! both ways. A tag is never removed: behind it is another network of the tenant, which must not leak into the untagged one.
 
 use super::admission::{Admission, RESERVED_BITS};
 use super::{Carrier, Codec, Decap, Encapsulation};
@@ -41,7 +42,7 @@ const FLAGS_FIXED: u16 = Gre::CHECKSUM | Gre::ROUTING | Gre::KEY | Gre::SEQUENCE
 /// The rest of Reserved0, ignored on receipt (RFC 2784 2.3).
 const FLAGS_RESERVED: u16 = !FLAGS_FIXED;
 
-static PROPERTIES: [PropertySpec; 3] = [
+static PROPERTIES: [PropertySpec; 4] = [
     PropertySpec::new(
         "nvgre/listen_ip",
         Kind::Ip,
@@ -65,6 +66,14 @@ static PROPERTIES: [PropertySpec; 3] = [
         Some(""),
         "The underlay addresses that packets are taken from; empty means any. Without it, whoever can send GRE to this host can put \
          frames into the virtual network.",
+    ),
+    PropertySpec::new(
+        "nvgre/inner_vlan",
+        Kind::Choice(Cow::Borrowed(&[Cow::Borrowed("carry"), Cow::Borrowed("drop")])),
+        Access::Live,
+        Some("carry"),
+        "What becomes of tenants' frames with a VLAN tag: carried and taken like others, or dropped on both ways, for peers that keep to \
+         RFC 7637 3.3, which lets no tag into NVGRE.",
     ),
 ];
 
@@ -93,8 +102,9 @@ impl Encapsulation for Nvgre {
     }
 
     fn compile(&self, vni: Vni, properties: &Properties) -> Result<Box<dyn Codec>, PropertyError> {
-        let admission = Admission::compile(NAME, &Settings::new(&PROPERTIES, properties))?;
-        Ok(Box::new(Device { vsid: vni, admission }))
+        let settings = Settings::new(&PROPERTIES, properties);
+        let carries_tags = settings.text("nvgre/inner_vlan")? == "carry";
+        Ok(Box::new(Device { vsid: vni, admission: Admission::compile(NAME, &settings)?, carries_tags }))
     }
 
     fn decap(&self, datagram: &[u8]) -> Result<Decap, DropReason> {
@@ -115,11 +125,16 @@ impl Encapsulation for Nvgre {
 struct Device {
     vsid: Vni,
     admission: Admission,
+    carries_tags: bool,
 }
 
 impl Codec for Device {
     fn header_len(&self) -> usize {
         LENGTH
+    }
+
+    fn carries_tags(&self) -> bool {
+        self.carries_tags
     }
 
     fn write(&self, header: &mut [u8], flow: u32) {

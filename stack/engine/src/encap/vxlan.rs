@@ -34,7 +34,7 @@ static PROPERTIES: [PropertySpec; 4] = [
         Access::Live,
         None,
         "The underlay address that encapsulated packets are sent from and received on: a unicast address of this host, or 0.0.0.0 or :: \
-         for all of them. It may come to exist later than the device.",
+         for all of them. It may come to exist later than the overlay.",
     )
     .required(),
     PropertySpec::new(
@@ -42,7 +42,7 @@ static PROPERTIES: [PropertySpec; 4] = [
         Kind::Uint { min: 1, max: 65535 },
         Access::Live,
         Some("4789"),
-        "The UDP port that encapsulated packets are received on. Devices with the same address and port share it and are told apart by \
+        "The UDP port that encapsulated packets are received on. Overlays with the same address and port share it and are told apart by \
          their VNI.",
     ),
     PropertySpec::new(

@@ -6,9 +6,9 @@ mod transmit;
 
 pub(crate) use transmit::question;
 
-use crate::outbox::{Deliver, Transmit};
-use crate::time::Time;
-use crate::world::Shared;
+use crate::counters::Counters;
+use crate::outbox::{Deliver, Outbox, Part, Transmit};
+use crate::world::{Device, Shared, World};
 use overlay_api::DropReason;
 use std::fmt;
 use std::sync::Arc;
@@ -16,22 +16,17 @@ use std::sync::Arc;
 /// Frame ids: the worker in the upper 16 bits, a count in the lower 48.
 const WORKER_SHIFT: u32 = 48;
 
-/// Packet-too-big replies in a burst, and nanoseconds until the next one may follow it (RFC 4443 2.4 (f) wants a limit).
-const REPLIES_BURST: u64 = 64;
-const REPLY_NS: u64 = 1_000_000;
-
 /// The half of the engine that every data path thread has one of.
 #[derive(Debug)]
 pub struct Worker {
     index: usize,
     shared: Arc<Shared>,
     ids: FrameIds,
-    replies: Replies,
 }
 
 impl Worker {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
-        Self { index, shared, ids: FrameIds::of(index), replies: Replies::default() }
+        Self { index, shared, ids: FrameIds::of(index) }
     }
 
     /// Which worker it is, counted from 0.
@@ -49,17 +44,59 @@ impl Worker {
         device.map_or(&self.shared.nobody[self.index], |device| device.count(self.index)).drop(reason);
     }
 
-    /// The driver could not deliver: the VNIC took no more, or refused the frame.
-    pub fn undelivered(&self, deliver: &Deliver, len: usize) {
-        let reason = DropReason::DeliverFailed;
-        let world = self.shared.world.load();
-        let device = world.devices.get(&deliver.device);
-        let vni = device.map_or(overlay_probes::VNI_UNKNOWN, |device| device.vni.get());
-        overlay_probes::drop(deliver.frame, reason.direction() as u8, vni, clamp(len), reason, format_args!("port {}", deliver.port));
-        device.map_or(&self.shared.nobody[self.index], |device| device.count(self.index)).drop(reason);
-        if let Some(port) = device.and_then(|device| device.port(deliver.port)) {
-            port.counters[self.index].drop(reason);
+    /// The deliveries of `out` were carried out, but for `untaken`: their places in [`Outbox::delivers`], in rising order, where the VNIC
+    /// had a full queue or refused the frame. Only now they are counted, so that no number has to be taken back. To be called once for each
+    /// batch, before `out` is cleared.
+    pub fn settle(&self, out: &Outbox, untaken: &[u32]) {
+        if out.delivers.is_empty() {
+            return;
         }
+        let world = self.shared.world.load();
+        let mut untaken = untaken.iter().copied().peekable();
+        let mut place = 0;
+        for copies in out.delivers.chunk_by(|one, next| one.frame == next.frame) {
+            let mut taken = false;
+            for deliver in copies {
+                let failed = untaken.next_if_eq(&place).is_some();
+                place += 1;
+                taken |= !failed;
+                self.count_delivery(&world, deliver, failed);
+            }
+            if let Some(deliver) = copies.first() {
+                let counters = self.counters_of(world.devices.get(&deliver.device));
+                match (deliver.part, taken) {
+                    (Part::Received, true) => counters.delivered.add(1),
+                    (Part::Local, true) => counters.local.add(1),
+                    (Part::Received | Part::Local, false) => counters.drop(deliver.part.failure()),
+                    (Part::Copy | Part::Made, _) => {}
+                }
+            }
+        }
+    }
+
+    fn count_delivery(&self, world: &World, deliver: &Deliver, failed: bool) {
+        let device = world.devices.get(&deliver.device);
+        let port = device.and_then(|device| device.port(deliver.port)).map(|port| &port.counters[self.index]);
+        if failed {
+            let (reason, vni) = (deliver.part.failure(), device.map_or(overlay_probes::VNI_UNKNOWN, |device| device.vni.get()));
+            let to = format_args!("port {}", deliver.port);
+            overlay_probes::drop(deliver.frame, reason.direction() as u8, vni, deliver.len, reason, to);
+            port.inspect(|counters| counters.drop(reason));
+            return;
+        }
+        for counters in [Some(self.counters_of(device)), port].into_iter().flatten() {
+            if deliver.part == Part::Made {
+                counters.made.add(1);
+            } else {
+                counters.frames_out.add(1);
+                counters.frames_out_bytes.add(deliver.len.into());
+            }
+        }
+    }
+
+    /// This worker's counters of a device, or of nobody.
+    fn counters_of<'a>(&'a self, device: Option<&'a Arc<Device>>) -> &'a Counters {
+        device.map_or(&self.shared.nobody[self.index], |device| device.count(self.index))
     }
 }
 
@@ -80,25 +117,6 @@ impl FrameIds {
         // After 2^48 frames of a worker the count starts again.
         self.0 = worker | (self.0.wrapping_add(1) & !(u64::MAX << WORKER_SHIFT));
         self.0
-    }
-}
-
-/// How many packet-too-big replies may be sent now.
-#[derive(Debug, Default)]
-struct Replies {
-    /// When all of the burst will be there again.
-    full_at: Time,
-}
-
-impl Replies {
-    /// Whether there is one.
-    fn any(&self, now: Time) -> bool {
-        self.full_at.since(now) <= (REPLIES_BURST - 1) * REPLY_NS
-    }
-
-    /// Takes one.
-    fn take(&mut self, now: Time) {
-        self.full_at = now.max(self.full_at) + REPLY_NS;
     }
 }
 
@@ -131,14 +149,5 @@ mod tests {
         assert_eq!((ids.next(), ids.next()), (3 << 48 | 1, 3 << 48 | 2));
         let mut last = FrameIds(3 << 48 | ((1 << 48) - 1));
         assert_eq!(last.next(), 3 << 48);
-    }
-
-    #[test]
-    fn replies_come_in_a_burst_and_then_one_a_millisecond() {
-        let mut replies = Replies::default();
-        let mut taken = |now| (0..1000).filter(|_| replies.any(Time(now)).then(|| replies.take(Time(now))).is_some()).count() as u64;
-        assert_eq!(taken(5), REPLIES_BURST);
-        assert_eq!(taken(5 + 3 * REPLY_NS), 3);
-        assert_eq!(taken(5 + 3000 * REPLY_NS), REPLIES_BURST);
     }
 }

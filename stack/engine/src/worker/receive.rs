@@ -1,7 +1,7 @@
 //! From the underlay towards a port: whose is each datagram of a batch, and does the device take it?
 //!
 //! ```text
-//!  datagram ──► header ──► VNI ──► device up? ──► header and source allowed? ──► inner frame ──► came back? ──► ECN ──► ports
+//!  datagram ──► header ──► VNI ──► device up? ──► header and source allowed? ──► inner frame ──► came back, tag, checksum? ──► ECN ──► ports
 //!                drop      drop      drop            drop                          drop            drop         drop     drop
 //! ```
 
@@ -9,7 +9,7 @@ use super::{Worker, clamp};
 use crate::batch::{Arrival, Datagrams, Item, Offload};
 use crate::ecn;
 use crate::inner::Inner;
-use crate::outbox::{Content, Deliver, Outbox};
+use crate::outbox::{Content, Deliver, Outbox, Part};
 use crate::time::Time;
 use crate::world::{Device, Port};
 use overlay_api::{Direction, DropReason, UnderlayId, Verdict};
@@ -41,7 +41,8 @@ impl Worker {
     /// Datagrams have come from an underlay. Carry out what is in `out` afterwards, then clear both. `_now` is there because time is
     /// an argument everywhere; nothing on this way depends on it.
     ///
-    /// Every item ends in exactly one way: delivered to at least one port, or dropped with a reason; each is counted so.
+    /// Every item ends in exactly one way: delivered to at least one port, or dropped with a reason; each is counted so, what is delivered
+    /// when [`Worker::settle`] is told.
     pub fn handle_datagrams(&mut self, underlay: UnderlayId, datagrams: &mut Datagrams, _now: Time, out: &mut Outbox) {
         let shared = Arc::clone(&self.shared);
         let world = shared.world.load();
@@ -54,7 +55,7 @@ impl Worker {
             overlay_probes::rx_datagram(id, underlay.0, len, arrival.from);
             let taken = match place {
                 Some(place) => self.take(place, datagrams, item, &arrival),
-                None => Err(Refusal::unknown(DropReason::DeviceNotReady)),
+                None => Err(Refusal::unknown(DropReason::OverlayNotReady)),
             };
             let refused = match taken {
                 Ok(taken) => {
@@ -120,7 +121,7 @@ impl Worker {
         };
         let refuse = |reason| Refusal { reason, vni: Some(decap.vni), device: Some(device) };
         if !device.up {
-            return Err(refuse(DropReason::DeviceNotReady));
+            return Err(refuse(DropReason::OverlayNotReady));
         }
         let Some((header, frame)) = bytes.split_at_checked(decap.header_len) else {
             return Err(refuse(DropReason::DatagramTooShort));
@@ -129,6 +130,12 @@ impl Worker {
         let inner = Inner::parse(frame).ok_or_else(|| refuse(DropReason::DatagramTooShort))?;
         if device.port_of(inner.source).is_some() {
             return Err(refuse(DropReason::Loop));
+        }
+        if !device.carries_tags && inner.is_tagged() {
+            return Err(refuse(DropReason::VlanNotTaken));
+        }
+        if !device.trusts_partial && inner.is_partial(frame) {
+            return Err(refuse(DropReason::PartialChecksum));
         }
         if let Some(tos) = inner.tos() {
             let (had, marked) = (tos & ecn::CE, ecn::decapsulate(arrival.tos & ecn::CE, tos & ecn::CE).map_err(refuse)?);
@@ -149,11 +156,8 @@ impl Worker {
         let size = clamp(arrival.offload.largest(len).saturating_sub(inner.l3));
         let mut hand_to = |port: &Port| {
             let content = Content::Item { item, skip: clamp(*skip) };
-            out.delivers.push(Deliver { frame: id, port: port.id, device: device.id, content });
-            for counters in [device.count(self.index), &port.counters[self.index]] {
-                counters.frames_out.add(1);
-                counters.frames_out_bytes.add(len as u64);
-            }
+            let part = Part::Received;
+            out.delivers.push(Deliver { frame: id, port: port.id, device: device.id, content, len: clamp(len), part });
             overlay_probes::deliver(id, device.vni.get(), port.id.0, clamp(len), inner.destination);
         };
         if inner.destination.is_group() {
@@ -169,7 +173,6 @@ impl Worker {
             }
             hand_to(port);
         }
-        device.count(self.index).delivered.add(1);
         out.explain(id, || {
             let takers = device.ports.iter().filter(|port| match inner.destination.is_group() {
                 true => size <= port.mtu,

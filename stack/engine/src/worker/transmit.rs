@@ -16,11 +16,11 @@ use crate::control::miss::{Miss, Parcel};
 use crate::counters::Counters;
 use crate::encap::HEADROOM;
 use crate::inner::Inner;
-use crate::outbox::{Content, Deliver, Outbox, OuterHeader, Transmit};
+use crate::outbox::{Content, Deliver, Outbox, OuterHeader, Part, Transmit};
 use crate::target::{Entry, Event, OnFrame, Passage, Pinned, Route, Table, on_frame};
 use crate::time::Time;
 use crate::toobig;
-use crate::world::{Device, Mode, Port, World};
+use crate::world::{Device, Mode, NoWay, Port, Ways, World};
 use overlay_api::{Direction, DropReason, EntryState, PortId, Question, Verdict};
 use overlay_decoder::{Mac, Ul3};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Worker {
         let pinned = device.table().map(|table| (table, table.pin()));
         let table = pinned.as_ref().map(|(table, pinned)| (table.as_ref(), pinned));
         let sent = Sent::default();
-        let mut pass = Pass { worker: self, world: &world, device, from, table, frames, now, out, remote: None, way: None, sent };
+        let mut pass = Pass { worker: self, world: &world, device, from, table, frames, now, out, remote: None, ways: None, sent };
         let mut last = None;
         for index in 0..pass.frames.items().len() {
             pass.frame(index, &mut last);
@@ -98,27 +98,11 @@ struct Last<'p> {
     mac: Mac,
     entry: &'p Entry,
     route: arc_swap::Guard<Option<Arc<Route>>>,
-    way: Option<Way>,
+    ways: Option<Ways>,
     state: EntryState,
     /// Sent since, and not yet counted in the entry.
     frames: u64,
     bytes: u64,
-}
-
-/// The way to a destination, which is the same for all frames of a batch with headers of one length.
-#[derive(Clone, Copy)]
-struct Way {
-    /// Bytes of the inner headers in front of the packet.
-    l3: usize,
-    /// The largest inner packet that passes; none if nothing does.
-    limit: Option<u32>,
-}
-
-impl Way {
-    fn of(device: &Device, to: &[Ul3], l3: usize, world: &World) -> Self {
-        let limit = || to.iter().map(|ul3| device.limit(ul3.ip, l3, &world.paths)).min().unwrap_or(device.mtu);
-        Self { l3, limit: device.reaches(to).then(limit) }
-    }
 }
 
 /// What a batch has sent so far. Counted at its end: a store a counter and batch instead of one a frame.
@@ -127,6 +111,7 @@ struct Sent {
     frames: u64,
     bytes: u64,
     datagrams: u64,
+    left_out: u64,
     packets: u64,
     datagram_bytes: u64,
 }
@@ -141,6 +126,7 @@ impl Sent {
             counters.sent_bytes.add(self.bytes);
         }
         device.datagrams_out.add(self.datagrams);
+        device.left_out.add(self.left_out);
         device.datagrams_out_packets.add(self.packets);
         device.datagrams_out_bytes.add(self.datagram_bytes);
     }
@@ -159,7 +145,7 @@ struct Pass<'a, 'p> {
     /// The destination of a frame before this one, which no port of the device has.
     remote: Option<Mac>,
     /// The way of a point device, which has one only.
-    way: Option<Way>,
+    ways: Option<Ways>,
     sent: Sent,
 }
 
@@ -176,7 +162,7 @@ impl<'p> Pass<'_, 'p> {
         let hand = Hand { id, item, inner, len, offload };
         let to = inner.destination;
         if !self.device.up {
-            return self.drop_it(id, len, DropReason::DeviceDown, to);
+            return self.drop_it(id, len, DropReason::OverlayDown, to);
         }
         if self.remote != Some(to) {
             if to.is_group() {
@@ -204,8 +190,7 @@ impl<'p> Pass<'_, 'p> {
         if self.size(hand) > limit {
             return self.too_big(hand, limit);
         }
-        self.hand_to(hand, port);
-        self.counters().local.add(1);
+        self.hand_to(hand, port, Part::Local);
         overlay_probes::local(hand.id, self.device.vni.get(), port.id.0, clamp(hand.len), to);
         let vni = self.device.vni;
         self.out.explain(hand.id, || Verdict::Deliver { vni, ports: vec![port.name.to_string()] });
@@ -220,7 +205,7 @@ impl<'p> Pass<'_, 'p> {
         let mut copies = 0;
         // A port with a smaller MTU misses what is too big for it, as it would on a switch.
         for port in device.ports.iter().filter(|port| port.id != self.from.id && size <= port.mtu) {
-            self.hand_to(hand, port);
+            self.hand_to(hand, port, Part::Copy);
             copies += 1;
         }
         match (&device.mode, self.table) {
@@ -284,7 +269,7 @@ impl<'p> Pass<'_, 'p> {
             return self.again(hand, last);
         }
         let Some((table, pinned)) = self.table else {
-            return self.drop_it(hand.id, hand.len, DropReason::DeviceDown, to);
+            return self.drop_it(hand.id, hand.len, DropReason::OverlayDown, to);
         };
         let (now, trusted) = (self.now, table.trusted_since());
         let alone = |entry: &Entry, state| match on_frame(state) {
@@ -312,7 +297,7 @@ impl<'p> Pass<'_, 'p> {
                     OnFrame::Forward | OnFrame::HandOver => {}
                 }
                 settle(last, now);
-                self.again(hand, last.insert(Last { mac: to, entry, route: entry.route(), way: None, state, frames: 0, bytes: 0 }));
+                self.again(hand, last.insert(Last { mac: to, entry, route: entry.route(), ways: None, state, frames: 0, bytes: 0 }));
             }
             Passage::Registered => {
                 let state = entry.gate.state().unwrap_or(EntryState::Absent);
@@ -337,7 +322,7 @@ impl<'p> Pass<'_, 'p> {
         match last.route.as_ref() {
             Some(route) => {
                 overlay_probes::target_hit(hand.id, vni, to, Shown(route), last.state);
-                if self.send(hand, route, &mut last.way, None) {
+                if self.send(hand, route, &mut last.ways, None) {
                     last.frames += 1;
                     last.bytes += hand.len as u64;
                 }
@@ -379,33 +364,30 @@ impl<'p> Pass<'_, 'p> {
     }
 
     fn send_to_point(&mut self, hand: &Hand, point: &Ul3, copies: Option<u32>) -> bool {
-        let mut way = self.way;
-        let sent = self.send(hand, std::slice::from_ref(point), &mut way, copies);
-        self.way = way;
+        let mut ways = self.ways;
+        let sent = self.send(hand, std::slice::from_ref(point), &mut ways, copies);
+        self.ways = ways;
         sent
     }
 
-    /// Encapsulates a frame and sends it. `way` is that to `to`, if a frame before has found it; `copies` is how many ports of this
+    /// Encapsulates a frame and sends it. `ways` are those to `to`, if a frame before has found them; `copies` is how many ports of this
     /// device got the frame, for a group. Says whether it was sent.
-    fn send(&mut self, hand: &Hand, to: &[Ul3], way: &mut Option<Way>, copies: Option<u32>) -> bool {
+    fn send(&mut self, hand: &Hand, to: &[Ul3], ways: &mut Option<Ways>, copies: Option<u32>) -> bool {
         let device = self.device;
         let vni = device.vni;
-        let limit = match way {
-            Some(way) if way.l3 == hand.inner.l3 => way.limit,
-            _ => way.insert(Way::of(device, to, hand.inner.l3, self.world)).limit,
+        let ways = match *ways {
+            Some(ways) if ways.l2_len == hand.inner.l3 => ways,
+            _ => *ways.insert(device.ways(to, hand.inner.l3, &self.world.paths)),
         };
-        let Some(limit) = limit else {
-            match copies {
-                Some(copies) if copies > 0 => self.flooded(hand, copies),
+        let size = self.size(hand);
+        let tag = !device.carries_tags && hand.inner.is_tagged();
+        if tag || ways.refuse(size).is_some() {
+            match (copies, ways.refuse(size)) {
+                // What cannot leave has still reached the other ports.
+                (Some(copies @ 1..), _) => self.flooded(hand, copies),
+                _ if tag => self.drop_it(hand.id, hand.len, DropReason::VlanNotCarried, hand.inner.destination),
+                (_, Some(NoWay::TooBig(limit))) => self.too_big(hand, limit),
                 _ => self.drop_it(hand.id, hand.len, DropReason::Unreachable, hand.inner.destination),
-            }
-            return false;
-        };
-        if self.size(hand) > limit {
-            match copies {
-                // What is too big for the underlay has still reached the other ports.
-                Some(copies) if copies > 0 => self.flooded(hand, copies),
-                _ => self.too_big(hand, limit),
             }
             return false;
         }
@@ -414,7 +396,11 @@ impl<'p> Pass<'_, 'p> {
         let flow = hand.inner.flow_hash(frame, self.worker.shared.seed);
         device.codec.write(header, flow);
         let packets = hand.offload.packets(hand.len);
-        for ul3 in to {
+        let paths = &self.world.paths;
+        let passes = |ul3: &&Ul3| device.passes(**ul3, size, &ways, paths);
+        let mut datagrams = 0;
+        for ul3 in to.iter().filter(passes) {
+            datagrams += 1;
             overlay_probes::encap(hand.id, vni.get(), clamp(hand.len), packets, device.encapsulation, *ul3);
             self.out.transmits.push(Transmit {
                 frame: hand.id,
@@ -425,16 +411,21 @@ impl<'p> Pass<'_, 'p> {
                 outer: OuterHeader::new(&device.rules, &hand.inner, flow, *ul3),
             });
         }
-        let datagrams = to.len() as u64;
+        let left_out = to.len() as u64 - datagrams;
+        if left_out > 0 {
+            // One receiver behind a small path does not hold back all.
+            overlay_probes::too_big(hand.id, vni.get(), clamp(hand.len), ways.all.unwrap_or(0), 0, hand.inner.destination);
+        }
         self.sent.frames += 1;
         self.sent.bytes += hand.len as u64;
         self.sent.datagrams += datagrams;
+        self.sent.left_out += left_out;
         self.sent.packets += datagrams * u64::from(packets);
         self.sent.datagram_bytes += datagrams * (hand.len + header_len) as u64;
         let from = self.from.id;
         self.out.explain(hand.id, || {
             let ports = if copies.is_some() { names(device, from) } else { Vec::new() };
-            Verdict::Transmit { vni, to: to.to_vec(), ports }
+            Verdict::Transmit { vni, to: to.iter().filter(passes).copied().collect(), ports }
         });
         true
     }
@@ -448,28 +439,28 @@ impl<'p> Pass<'_, 'p> {
     fn too_big(&mut self, hand: &Hand, limit: u32) {
         let (vni, to) = (self.device.vni.get(), hand.inner.destination);
         let start = self.out.made.len();
-        let told = self.worker.replies.any(self.now) && toobig::reply(self.frames.bytes(hand.item), &hand.inner, limit, &mut self.out.made);
+        let replies = &self.device.replies;
+        let told = replies.any(self.now)
+            && toobig::reply(self.frames.bytes(hand.item), &hand.inner, limit, &mut self.out.made)
+            && replies.take(self.now);
         if told {
-            // Only for a reply that is sent: senders who cannot be told must not use up what the others are told with.
-            self.worker.replies.take(self.now);
-            let content = Content::Made(start..self.out.made.len());
-            self.out.delivers.push(Deliver { frame: hand.id, port: self.from.id, device: self.device.id, content });
-            for counters in [self.counters(), &self.from.counters[self.worker.index]] {
-                counters.made.add(1);
-            }
+            let made = start..self.out.made.len();
+            self.give(hand.id, self.from, made.len(), Content::Made(made), Part::Made);
+        } else {
+            // Another worker may have taken the last reply while this one was written.
+            self.out.made.truncate(start);
         }
         overlay_probes::too_big(hand.id, vni, clamp(hand.len), limit, u8::from(told), to);
         self.drop_it(hand.id, hand.len, DropReason::TooBig, to);
     }
 
     /// Hands a frame to a port.
-    fn hand_to(&mut self, hand: &Hand, port: &Port) {
-        let content = Content::Item { item: hand.item, skip: 0 };
-        self.out.delivers.push(Deliver { frame: hand.id, port: port.id, device: self.device.id, content });
-        for counters in [self.counters(), &port.counters[self.worker.index]] {
-            counters.frames_out.add(1);
-            counters.frames_out_bytes.add(hand.len as u64);
-        }
+    fn hand_to(&mut self, hand: &Hand, port: &Port, part: Part) {
+        self.give(hand.id, port, hand.len, Content::Item { item: hand.item, skip: 0 }, part);
+    }
+
+    fn give(&mut self, frame: u64, port: &Port, len: usize, content: Content, part: Part) {
+        self.out.delivers.push(Deliver { frame, port: port.id, device: self.device.id, content, len: clamp(len), part });
     }
 
     /// A copy of a frame, for the control half.

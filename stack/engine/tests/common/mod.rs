@@ -242,9 +242,11 @@ impl Host {
                 device: deliver.device,
                 bytes: self.out.content(deliver, &self.frames).to_vec(),
                 offload: if made { Offload::default() } else { self.frames.items()[item].meta },
+                made,
             });
             self.fates.given += 1;
         }
+        self.workers[worker].settle(&self.out, &[]);
         self.end_batch(Direction::Transmit, batch.len());
         self.frames.clear();
         self.check();
@@ -273,9 +275,11 @@ impl Host {
                 device: deliver.device,
                 bytes: self.out.content(deliver, &self.datagrams).to_vec(),
                 offload: self.datagrams.items()[item as usize].meta.offload,
+                made: false,
             });
             self.fates.given += 1;
         }
+        self.workers[worker].settle(&self.out, &[]);
         self.end_batch(Direction::Receive, batch.len());
         self.datagrams.clear();
         self.check();
@@ -466,7 +470,8 @@ impl Drop for Host {
 }
 
 /// Reasons that the driver reports, not the engine.
-pub(crate) const LATE: [DropReason; 3] = [DropReason::SocketFull, DropReason::SendFailed, DropReason::DeliverFailed];
+pub(crate) const LATE: [DropReason; 4] =
+    [DropReason::SocketFull, DropReason::SendFailed, DropReason::DeliverFailed, DropReason::LocalFailed];
 
 /// A device as a test writes it: `red vxlan 77`, its mode and its properties.
 pub(crate) fn spec(name: &str, encapsulation: &str, vni: u32, search: Search, properties: &[(&str, &str)]) -> DeviceSpec {

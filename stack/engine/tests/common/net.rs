@@ -476,7 +476,7 @@ impl Net {
         if packet > self.scenario.link_mtu as usize {
             self.wire.oversize += 1;
             if self.scenario.reports {
-                self.hosts[from].control.handle_path_mtu(to, Some(self.scenario.link_mtu));
+                self.hosts[from].control.handle_path_mtu(sending.underlay, to, Some(self.scenario.link_mtu));
             }
             return;
         }

@@ -259,6 +259,7 @@ impl Host {
         }
         let before = self.totals();
         self.workers[worker].handle_frames(port, &mut self.frames, self.now, &mut self.out);
+        self.workers[worker].settle(&self.out, &[]);
         for transmit in &self.out.transmits {
             let bytes = self.frames.with_header(transmit.item, transmit.header_len.into());
             assert_eq!(bytes.len(), self.frames.bytes(transmit.item).len() + usize::from(transmit.header_len));
@@ -281,6 +282,7 @@ impl Host {
         }
         let before = self.totals();
         self.workers[worker].handle_datagrams(underlay, &mut self.datagrams, self.now, &mut self.out);
+        self.workers[worker].settle(&self.out, &[]);
         assert!(self.out.transmits.is_empty() && self.out.misses == 0, "what was received is not sent on");
         for deliver in &self.out.delivers {
             assert!(self.out.content(deliver, &self.datagrams).len() >= 14);

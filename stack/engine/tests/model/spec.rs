@@ -317,7 +317,7 @@ impl Model {
         match state {
             EntryState::Absent => {
                 if device_full || self.open.len() >= self.limits.lookups_per_device {
-                    return self.drop(1, DropReason::DeviceFull);
+                    return self.drop(1, DropReason::OverlayFull);
                 }
                 self.entry(mac).queue.push_back(frame);
                 self.ask(mac, frame.resent);
@@ -330,7 +330,7 @@ impl Model {
                     return self.drop(1, DropReason::PendingFull);
                 }
                 if device_full {
-                    return self.drop(1, DropReason::DeviceFull);
+                    return self.drop(1, DropReason::OverlayFull);
                 }
                 self.entry(mac).queue.push_back(frame);
             }
@@ -546,6 +546,6 @@ impl Model {
     pub(crate) fn delete(&mut self) {
         self.all_misses();
         let all: Vec<Mac> = self.entries.keys().copied().collect();
-        all.into_iter().for_each(|mac| self.drop_queue(mac, DropReason::DeviceRemoved));
+        all.into_iter().for_each(|mac| self.drop_queue(mac, DropReason::OverlayRemoved));
     }
 }

@@ -22,6 +22,7 @@ use overlay_decoder::{LinkType, Ul3, Walker};
 use overlay_engine::encap::Carrier;
 use overlay_engine::outer::{Outer, emit};
 use overlay_engine::{Arrival, Offload, OuterHeader, Search, Sending};
+use std::net::IpAddr;
 
 /// The encapsulations with a virtual network that each of them takes.
 pub(crate) const ENCAPSULATIONS: [&str; 3] = ["vxlan", "geneve", "nvgre"];
@@ -80,6 +81,11 @@ impl Line {
 
     pub(crate) fn underlay(&self) -> UnderlayId {
         self.host.underlay(self.device)
+    }
+
+    /// A router of the device's underlay reports a path's MTU, or it is forgotten.
+    pub(crate) fn path_mtu(&mut self, to: IpAddr, mtu: Option<u32>) {
+        self.host.control.handle_path_mtu(self.underlay(), to, mtu);
     }
 
     /// What is sent for a frame, which is one datagram and nothing else.

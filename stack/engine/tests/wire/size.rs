@@ -154,16 +154,16 @@ fn a_smaller_path_counts_for_its_destination_alone() {
         for (v6, outer) in [(false, over_v4), (true, over_v6)] {
             let limit = 1380 - outer - 14;
             let mut line = Line::direct(encapsulation, VNI, v6, 1500, set);
-            line.host.control.handle_path_mtu("192.0.2.99".parse().unwrap(), Some(700));
-            line.host.control.handle_path_mtu("2001:db8::99".parse().unwrap(), Some(1280));
+            line.path_mtu("192.0.2.99".parse().unwrap(), Some(700));
+            line.path_mtu("2001:db8::99".parse().unwrap(), Some(1280));
             line.send(&sized(Inner::V4, &[], 1400), Offload::default());
-            line.host.control.handle_path_mtu(line.ends[1].ip, Some(1380));
+            line.path_mtu(line.ends[1].ip, Some(1380));
             let sending = line.send(&sized(Inner::V6, &[], limit), Offload::default());
             assert_eq!(line.packet(&sending).len(), 1380);
             for inner in [Inner::V4, Inner::V6] {
                 assert_eq!(refused(&mut line, &sized(inner, &[], limit + 1), Offload::default(), 0), Some(limit as u32));
             }
-            line.host.control.handle_path_mtu(line.ends[1].ip, None);
+            line.path_mtu(line.ends[1].ip, None);
             line.send(&sized(Inner::V4, &[], 1400), Offload::default());
         }
     }
@@ -172,9 +172,9 @@ fn a_smaller_path_counts_for_its_destination_alone() {
 #[test]
 fn a_path_reported_by_a_socket_of_both_families_is_the_same_path() {
     let mut line = Line::direct("vxlan", VNI, false, 1500, &[]);
-    line.host.control.handle_path_mtu("::ffff:192.0.2.2".parse().unwrap(), Some(576));
+    line.path_mtu("::ffff:192.0.2.2".parse().unwrap(), Some(576));
     assert_eq!(refused(&mut line, &sized(Inner::V4, &[], 527), Offload::default(), 0), Some(526), "576 less 50");
-    line.host.control.handle_path_mtu("::ffff:192.0.2.2".parse().unwrap(), None);
+    line.path_mtu("::ffff:192.0.2.2".parse().unwrap(), None);
     line.send(&sized(Inner::V4, &[], 1400), Offload::default());
 }
 

@@ -20,9 +20,9 @@ pub(super) struct PropertyRow {
     property: Property,
 }
 
-/// Widths as dladm has them, which counts the blank behind a column.
+/// Widths as dladm has them, which counts the blank behind a column; but LINK, so that with our names a row fits 80 columns.
 pub(super) const COLUMNS: &[Column<PropertyRow>] = &[
-    Column::words("LINK", 18, |row, _| Some(row.link.to_string())),
+    Column::words("LINK", 8, |row, _| Some(row.link.to_string())),
     Column::words("PROPERTY", 18, |row, _| Some(row.property.name.clone())),
     Column::words("PERM", 4, |row, _| Some(row.property.perm.to_string())),
     Column::words("REQ", 3, |row, _| Some(yes(row.property.required))),
@@ -129,9 +129,9 @@ mod tests {
         assert_eq!(
             printed(None, Reader::Person),
             "\
-LINK               PROPERTY           PERM REQ VALUE      DEFAULT   POSSIBLE
-ov7                mtu                rw   -   1400       1400      576-9000
-ov7                vxlan/listen_ip    rw   y   fd00::1    --        an IP address
+LINK     PROPERTY           PERM REQ VALUE      DEFAULT   POSSIBLE
+ov7      mtu                rw   -   1400       1400      576-9000
+ov7      vxlan/listen_ip    rw   y   fd00::1    --        an IP address
 "
         );
     }

@@ -64,16 +64,17 @@ impl Row {
     }
 }
 
+/// A row of a common table fits 80 columns.
 pub(super) const COLUMNS: &[Column<Row>] = &[
-    Column::words("LINK", 15, |row, _| Some(row.overlay().to_string())),
+    Column::words("LINK", 6, |row, _| Some(row.overlay().to_string())),
     Column::words("TARGET", 17, |row, _| Some(row.mac())),
-    Column::words("UL3", 21, |row, _| Some(row.ul3())),
+    Column::words("UL3", 15, |row, _| Some(row.ul3())),
     Column::words("STATE", 8, |row, _| row.entry(|target| target.state.to_string())),
-    Column::numbers("AGE", 7, |row, reader| row.entry(|target| duration(target.age_ns, reader))),
-    Column::numbers("HITS", 10, |row, _| row.entry(|target| target.hits.to_string())),
-    Column::numbers("BYTES", 13, |row, _| row.entry(|target| target.bytes.to_string())),
-    Column::numbers("PENDING", 8, |row, _| row.entry(|target| target.pending_bytes.to_string())),
+    Column::numbers("AGE", 6, |row, reader| row.entry(|target| duration(target.age_ns, reader))),
+    Column::numbers("HITS", 6, |row, _| row.entry(|target| target.hits.to_string())),
+    Column::numbers("BYTES", 8, |row, _| row.entry(|target| target.bytes.to_string())),
     Column::words("SOURCE", 6, |row, _| row.entry(|target| target.source.to_string())),
+    on_request(Column::numbers("PENDING", 8, |row, _| row.entry(|target| target.pending_bytes.to_string()))),
     on_request(Column::numbers("IDLE", 7, |row, reader| row.entry(|target| duration(target.idle_ns, reader)))),
     on_request(Column::numbers("EXPIRES", 7, |row, reader| row.entry(|target| target.expires_ns)?.map(|ns| duration(ns, reader)))),
 ];
@@ -148,10 +149,10 @@ mod tests {
         assert_eq!(
             printed(None, Reader::Person),
             "\
-LINK            TARGET            UL3                   STATE        AGE       HITS         BYTES  PENDING SOURCE
-ov7             02:08:20:0a:00:01 [fd00::2]:4789        valid      1m30s          3 4000000000000        0 static
-ov7             02:08:20:0a:00:02 --                    pending    1m30s          3 4000000000000        0 lookup
-ov7             *:*:*:*:*:*       10.0.0.2:4789         --            --         --            --       -- --
+LINK   TARGET            UL3             STATE       AGE   HITS         BYTES SOURCE
+ov7    02:08:20:0a:00:01 [fd00::2]:4789  valid     1m30s      3 4000000000000 static
+ov7    02:08:20:0a:00:02 --              pending   1m30s      3 4000000000000 lookup
+ov7    *:*:*:*:*:*       10.0.0.2:4789   --           --     --            -- --
 "
         );
     }

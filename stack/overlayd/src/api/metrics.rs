@@ -6,19 +6,19 @@
 
 use overlay_api::DropReason;
 use overlay_api::control::{Counters, Overlay, OverlayState, Status, Vnic, VnicState};
-use std::fmt::{Display, Write as _};
+use overlay_serve::Page;
 
 /// What a VNIC counts. The rest belongs to the overlay as a whole.
 const OF_VNICS: &[&str] =
     &["frames_in", "frames_in_bytes", "frames_in_packets", "sent", "sent_bytes", "frames_out", "frames_out_bytes", "made"];
 
 /// The answer to `GET /metrics`.
-pub(super) fn text(status: &Status, overlays: &[Overlay], vnics: &[Vnic]) -> String {
+pub(super) fn numbers(status: &Status, overlays: &[Overlay], vnics: &[Vnic]) -> Page {
     let mut page = Page::default();
     of_daemon(&mut page, status);
     of_overlays(&mut page, overlays);
     of_vnics(&mut page, vnics);
-    page.0
+    page
 }
 
 fn of_daemon(page: &mut Page, status: &Status) {
@@ -30,11 +30,24 @@ fn of_daemon(page: &mut Page, status: &Status) {
     page.sample("overlayd_workers", &[], status.workers);
     page.gauge("overlayd_answerer_attached", "Whether somebody answers lookups.");
     page.sample("overlayd_answerer_attached", &[], u8::from(status.answerer.attached));
+    let answerer: [(&str, &str, u64); 6] = [
+        ("refused_connections", "Connections of whoever wanted to answer lookups that were refused.", status.answerer.refused),
+        ("lookups", "Lookups that were sent to whoever answers.", status.answerer.lookups),
+        ("answers", "Answers to lookups.", status.answerer.answers),
+        ("late_answers", "Answers to lookups that nobody asks any more.", status.answerer.late_answers),
+        ("unusable", "What whoever answers said that could not be used.", status.answerer.unusable),
+        ("protocol_errors", "Connections that ended because of something that is not of the protocol.", status.answerer.protocol_errors),
+    ];
+    for (what, help, count) in answerer {
+        let name = format!("overlayd_answerer_{what}_total");
+        page.counter(&name, help);
+        page.sample(&name, &[], count);
+    }
     page.counter("overlayd_refused_calls_total", "Calls that were refused because whoever made them may not change anything.");
     page.sample("overlayd_refused_calls_total", &[], status.refused_calls);
     let name = "overlay_unattributed_drops_total";
     page.counter(name, "Frames and datagrams that were dropped and belong to no overlay.");
-    page.drops(name, &[], &status.counters, |_| true);
+    drops(page, name, &[], &status.counters, |_| true);
 }
 
 fn of_overlays(page: &mut Page, overlays: &[Overlay]) {
@@ -64,7 +77,7 @@ fn of_overlays(page: &mut Page, overlays: &[Overlay]) {
         all().for_each(|(overlay, labels)| page.sample(&name, &labels, value_of(&overlay.counters, counter)));
     }
     page.counter("overlay_drops_total", "Frames and datagrams that were dropped.");
-    all().for_each(|(overlay, labels)| page.drops("overlay_drops_total", &labels, &overlay.counters, |_| true));
+    all().for_each(|(overlay, labels)| drops(page, "overlay_drops_total", &labels, &overlay.counters, |_| true));
 }
 
 fn of_vnics(page: &mut Page, vnics: &[Vnic]) {
@@ -81,54 +94,20 @@ fn of_vnics(page: &mut Page, vnics: &[Vnic]) {
         all().for_each(|(vnic, labels)| page.sample(&name, &labels, value_of(&vnic.counters, counter)));
     }
     page.counter("overlay_vnic_drops_total", "Frames that were dropped; reasons without any are left out.");
-    all().for_each(|(vnic, labels)| page.drops("overlay_vnic_drops_total", &labels, &vnic.counters, |count| count > 0));
+    all().for_each(|(vnic, labels)| drops(page, "overlay_vnic_drops_total", &labels, &vnic.counters, |count| count > 0));
 }
 
 fn value_of(counters: &Counters, name: &str) -> u64 {
     counters.iter().find(|(counter, _)| *counter == name).map_or(0, |(_, value)| value)
 }
 
-/// The page as it grows. Writing into a String cannot fail.
-#[derive(Debug, Default)]
-struct Page(String);
-
-impl Page {
-    fn counter(&mut self, name: &str, help: &str) {
-        self.head(name, "counter", help);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str) {
-        self.head(name, "gauge", help);
-    }
-
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", help.replace('\\', "\\\\").replace('\n', " "));
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.0.push_str(name);
-        for (index, (label, text)) in labels.iter().enumerate() {
-            let _ = write!(self.0, "{}{label}=\"", if index == 0 { '{' } else { ',' });
-            for letter in text.chars() {
-                match letter {
-                    '\\' => self.0.push_str("\\\\"),
-                    '"' => self.0.push_str("\\\""),
-                    '\n' => self.0.push_str("\\n"),
-                    _ => self.0.push(letter),
-                }
-            }
-            self.0.push('"');
-        }
-        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
-    }
-
-    fn drops(&mut self, name: &str, labels: &[(&str, &str)], counters: &Counters, shown: impl Fn(u64) -> bool) {
-        for reason in DropReason::ALL {
-            let count = counters.dropped(*reason);
-            if shown(count) {
-                let own = [("direction", reason.direction().name()), ("reason", reason.name())];
-                self.sample(name, &[labels, own.as_slice()].concat(), count);
-            }
+/// A line for each reason whose count is `shown`.
+fn drops(page: &mut Page, name: &str, labels: &[(&str, &str)], counters: &Counters, shown: impl Fn(u64) -> bool) {
+    for reason in DropReason::ALL {
+        let count = counters.dropped(*reason);
+        if shown(count) {
+            let own = [("direction", reason.direction().name()), ("reason", reason.name())];
+            page.sample(name, &[labels, own.as_slice()].concat(), count);
         }
     }
 }
@@ -155,7 +134,7 @@ mod tests {
         overlay.counters.frames_in = 5;
         overlay.counters.drops.insert("too-big".to_owned(), 2);
         vnic.counters.drops.insert("refused".to_owned(), 3);
-        let page = text(&fake::status(), &[overlay, fake::overlay("ov1", 8)], &[vnic]);
+        let page = numbers(&fake::status(), &[overlay, fake::overlay("ov1", 8)], &[vnic]).into_text();
         for line in [
             "overlay_frames_in_total{overlay=\"ov0\",vni=\"7\"} 5",
             "overlay_frames_in_total{overlay=\"ov1\",vni=\"8\"} 0",
@@ -177,12 +156,5 @@ mod tests {
                 assert_eq!(line.split(['{', ' ']).next(), Some(current), "{line}");
             }
         }
-    }
-
-    #[test]
-    fn a_label_cannot_end_early() {
-        let mut page = Page::default();
-        page.sample("x", &[("a", "one\"two\\three\nfour")], 1);
-        assert_eq!(page.0, "x{a=\"one\\\"two\\\\three\\nfour\"} 1\n");
     }
 }

@@ -1,31 +1,23 @@
 //! Who asks what of this daemon? HTTP and JSON on a Unix socket; the answers come from [`Rooms`].
 //!
 //! ```text
-//!  curl, overlayadm ──► socket ──► serve ──► routes ──────────────► Rooms: whoever owns the engine
-//!                       (who may    (one task  │ answer: JSON in and out, each refusal a Problem
-//!                        open it)    each)     │ peer:   who may change something
-//!                                              │ events: lines of what happens
-//!                                              └ metrics: the same numbers for Prometheus
+//!  curl, overlayadm ──► overlay-serve ──► routes ──► Rooms: whoever owns the engine
+//!                        socket, rights,   └ metrics: the same numbers for Prometheus
+//!                        limits, JSON
 //! ```
 //!
-//! All of it is one thread of its own, away from the data path. Nothing here decides what a call does; it only checks what can be said
-//! without the engine: the method and the path, the body's form and size, and whether the caller may.
+//! All of it is one thread of its own, away from the data path. What does not depend on which calls there are is in overlay-serve, which
+//! varpd has, too.
 
-mod answer;
-mod events;
 mod metrics;
-mod peer;
 mod routes;
-mod serve;
-mod socket;
 
-pub(crate) use serve::start;
-pub(crate) use socket::ControlSocket;
+pub(crate) use routes::start;
 
 use overlay_api::LinkName;
 use overlay_api::control::{
     Event, Flushed, NewOverlay, NewVnic, Overlay, Problem, Property, SetProperty, SetTarget, Status, TargetPage, TargetQuery, Trace,
-    TraceRequest, Vnic,
+    TraceRequest, TracesRequest, Vnic,
 };
 use overlay_decoder::Mac;
 use std::future::Future;
@@ -63,6 +55,8 @@ pub(crate) trait Rooms: Send + Sync + 'static {
     fn flush(&self, overlay: LinkName) -> impl Future<Output = Reply<Flushed>> + Send;
     /// Follows a frame without sending it.
     fn trace(&self, overlay: LinkName, request: TraceRequest) -> impl Future<Output = Reply<Trace>> + Send;
+    /// Follows frames without sending them: one trace for each, in their order.
+    fn traces(&self, overlay: LinkName, request: TracesRequest) -> impl Future<Output = Reply<Vec<Trace>>> + Send;
     /// All VNICs, in any order.
     fn vnics(&self) -> impl Future<Output = Reply<Vec<Vnic>>> + Send;
     /// One VNIC.

@@ -1,38 +1,33 @@
 //! Which paths are there, and who does what they ask?
 
-use super::answer::{Answered, Asked, Json, Named, NamedTarget, Refused, created, done, no_method, no_path, ok};
-use super::peer::Operator;
-use super::serve::Patience;
-use super::{Rooms, events, metrics};
+use super::{Rooms, metrics};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::http::{Method, Uri};
-use axum::response::IntoResponse;
+use axum::extract::State;
+use axum::http::header::HeaderValue;
 use axum::routing::{delete, get, post, put};
-use overlay_api::control::{BODY_MAX_BYTES, ListQuery, NewOverlay, NewVnic, SetProperty, SetTarget, TargetQuery, TraceRequest};
+use overlay_api::control::{
+    Event, GENERATION_HEADER, Happening, ListQuery, NewOverlay, NewVnic, OverlayQuery, Part, SetProperty, SetTarget, TargetQuery,
+    TraceRequest, TracesRequest, VnicQuery,
+};
+use overlay_serve::{
+    Answered, ApiThread, Asked, ControlSocket, Json, Named, NamedTarget, Operator, Route, Shared, created, done, lines, ok, page,
+    unchanged, with_refusals,
+};
+use serde::Serialize;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tokio::sync::watch;
+use std::time::SystemTime;
 
-/// What all calls share.
-#[derive(Debug)]
-pub(super) struct Api<R> {
-    pub(super) rooms: Arc<R>,
-    /// The group that may change things.
-    pub(super) gid: u32,
-    /// How long a body is waited for.
-    pub(super) patience: Patience,
-    /// Calls that were refused because of who made them.
-    pub(super) refused: AtomicU64,
-    /// Says that it is over.
-    pub(super) stop: watch::Receiver<bool>,
+/// Answers what comes over `socket` from now on.
+///
+/// # Errors
+/// The system has no thread or no descriptor left.
+pub(crate) fn start<R: Rooms>(socket: ControlSocket, rooms: Arc<R>) -> io::Result<ApiThread> {
+    overlay_serve::start(socket, rooms, router)
 }
 
-pub(super) type Shared<R> = Arc<Api<R>>;
-
 /// The paths and their methods: what a refusal names. `docs/control-api.md` has the same; a test sees to both.
-pub(super) const ROUTES: &[(&str, &[&str])] = &[
+pub(super) const ROUTES: &[Route] = &[
     ("/v1/status", &["GET"]),
     ("/v1/overlays", &["GET", "POST"]),
     ("/v1/overlays/{name}", &["GET", "DELETE"]),
@@ -41,6 +36,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("/v1/overlays/{name}/targets/{mac}", &["PUT", "DELETE"]),
     ("/v1/overlays/{name}/flush", &["POST"]),
     ("/v1/overlays/{name}/trace", &["POST"]),
+    ("/v1/overlays/{name}/traces", &["POST"]),
     ("/v1/vnics", &["GET", "POST"]),
     ("/v1/vnics/{name}", &["GET", "DELETE"]),
     ("/v1/vnics/{name}/properties", &["GET", "POST"]),
@@ -50,7 +46,7 @@ pub(super) const ROUTES: &[(&str, &[&str])] = &[
 
 /// All of them, with who does it.
 pub(super) fn router<R: Rooms>(api: Shared<R>) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/v1/status", get(status::<R>))
         .route("/v1/overlays", get(overlays::<R>).post(create_overlay::<R>))
         .route("/v1/overlays/{name}", get(overlay::<R>).delete(delete_overlay::<R>))
@@ -59,46 +55,30 @@ pub(super) fn router<R: Rooms>(api: Shared<R>) -> Router {
         .route("/v1/overlays/{name}/targets/{mac}", put(set_target::<R>).merge(delete(remove_target::<R>)))
         .route("/v1/overlays/{name}/flush", post(flush::<R>))
         .route("/v1/overlays/{name}/trace", post(trace::<R>))
+        .route("/v1/overlays/{name}/traces", post(traces::<R>))
         .route("/v1/vnics", get(vnics::<R>).post(create_vnic::<R>))
         .route("/v1/vnics/{name}", get(vnic::<R>).delete(delete_vnic::<R>))
         .route("/v1/vnics/{name}/properties", get(vnic_properties::<R>).post(set_vnic_property::<R>))
         .route("/v1/events", get(all_events::<R>))
-        .route("/metrics", get(all_metrics::<R>))
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(unknown_method)
-        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
-        .with_state(api)
-}
-
-async fn unknown_path(uri: Uri) -> Refused {
-    no_path(uri.path(), ROUTES.iter().map(|(path, _)| *path))
-}
-
-async fn unknown_method(method: Method, uri: Uri) -> Refused {
-    let route = ROUTES.iter().find(|(pattern, _)| fits(pattern, uri.path()));
-    no_method(&method, uri.path(), route.map_or(&[], |(_, methods)| methods))
-}
-
-/// Whether a path is one of a pattern whose parts in braces stand for any text.
-fn fits(pattern: &str, path: &str) -> bool {
-    let (mut parts, mut found) = (pattern.split('/'), path.split('/'));
-    loop {
-        match (parts.next(), found.next()) {
-            (None, None) => return true,
-            (Some(part), Some(text)) if part == text || (part.starts_with('{') && !text.is_empty()) => {}
-            _ => return false,
-        }
-    }
+        .route("/metrics", get(all_metrics::<R>));
+    with_refusals(router, ROUTES).with_state(api)
 }
 
 async fn status<R: Rooms>(State(api): State<Shared<R>>) -> Answered {
     let mut status = api.rooms.status().await?;
-    status.refused_calls = api.refused.load(Relaxed);
+    status.refused_calls = api.refused();
     ok(&status)
 }
 
-async fn overlays<R: Rooms>(State(api): State<Shared<R>>, Asked(query): Asked<ListQuery>) -> Answered {
-    ok(&query.part(api.rooms.overlays().await?, |overlay| &overlay.name))
+/// The rows, unless the caller has them already, and their generation.
+fn listed<S, T: Serialize>(query: &ListQuery<S>, part: Part<T>) -> Answered {
+    let mut answer = if query.since == Some(part.generation) { unchanged() } else { ok(&part.rows) }?;
+    answer.headers_mut().insert(GENERATION_HEADER, HeaderValue::from(part.generation));
+    Ok(answer)
+}
+
+async fn overlays<R: Rooms>(State(api): State<Shared<R>>, Asked(query): Asked<OverlayQuery>) -> Answered {
+    listed(&query, query.part(api.rooms.overlays().await?))
 }
 
 async fn overlay<R: Rooms>(State(api): State<Shared<R>>, Named(name): Named) -> Answered {
@@ -155,8 +135,13 @@ async fn trace<R: Rooms>(State(api): State<Shared<R>>, Named(name): Named, Json(
     ok(&api.rooms.trace(name, request).await?)
 }
 
-async fn vnics<R: Rooms>(State(api): State<Shared<R>>, Asked(query): Asked<ListQuery>) -> Answered {
-    ok(&query.part(api.rooms.vnics().await?, |vnic| &vnic.name))
+/// As [`trace`], for many.
+async fn traces<R: Rooms>(State(api): State<Shared<R>>, Named(name): Named, Json(request): Json<TracesRequest>) -> Answered {
+    ok(&api.rooms.traces(name, request).await?)
+}
+
+async fn vnics<R: Rooms>(State(api): State<Shared<R>>, Asked(query): Asked<VnicQuery>) -> Answered {
+    listed(&query, query.part(api.rooms.vnics().await?))
 }
 
 async fn vnic<R: Rooms>(State(api): State<Shared<R>>, Named(name): Named) -> Answered {
@@ -186,29 +171,12 @@ async fn set_vnic_property<R: Rooms>(
 }
 
 async fn all_events<R: Rooms>(State(api): State<Shared<R>>) -> Answered {
-    let body = events::body(api.rooms.events(), api.stop.clone());
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))], body).into_response())
+    let missed = |missed| Event { timestamp: SystemTime::now().into(), what: Happening::Missed { missed } };
+    Ok(lines(&api, api.rooms.events(), missed))
 }
 
 async fn all_metrics<R: Rooms>(State(api): State<Shared<R>>) -> Answered {
     let mut status = api.rooms.status().await?;
-    status.refused_calls = api.refused.load(Relaxed);
-    let text = metrics::text(&status, &api.rooms.overlays().await?, &api.rooms.vnics().await?);
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))], text).into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_fits_its_pattern_only() {
-        let of = |path: &str| ROUTES.iter().find(|(pattern, _)| fits(pattern, path)).map(|(pattern, _)| *pattern);
-        assert_eq!(of("/v1/overlays"), Some("/v1/overlays"));
-        assert_eq!(of("/v1/overlays/ov0"), Some("/v1/overlays/{name}"));
-        assert_eq!(of("/v1/overlays/ov0/targets/2:8:20:a:0:1"), Some("/v1/overlays/{name}/targets/{mac}"));
-        for path in ["", "/", "/v1", "/v1/overlays/", "/v1/overlays//targets", "/v1/status/x", "v1/status"] {
-            assert_eq!(of(path), None, "{path}");
-        }
-    }
+    status.refused_calls = api.refused();
+    Ok(page(metrics::numbers(&status, &api.rooms.overlays().await?, &api.rooms.vnics().await?)))
 }

@@ -1,6 +1,6 @@
 //! To the VNICs: what came in consecutive frames of one flow goes out as one.
 
-use super::Io;
+use super::{Io, Steps};
 use crate::coalesce::{Frame, Joiner, Rules};
 use crate::pieces::recycle;
 use overlay_api::PortId;
@@ -8,15 +8,22 @@ use overlay_engine::{Batch, Content, Offload, Outbox, Worker};
 use std::io::IoSlice;
 
 /// Gives VNICs their frames. Keep it and use it again: it keeps its memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Giver {
+    steps: Steps,
     joiner: Joiner,
     ports: Vec<PortId>,
     slices: Vec<IoSlice<'static>>,
+    /// Places of deliveries that were in vain.
+    untaken: Vec<u32>,
 }
 
 impl Giver {
-    /// Gives what the outbox holds for VNICs. `offload` says for an item what is left to do to it.
+    pub(crate) fn new(steps: Steps) -> Self {
+        Self { steps, joiner: Joiner::default(), ports: Vec::new(), slices: Vec::new(), untaken: Vec::new() }
+    }
+
+    /// Gives what the outbox holds for VNICs, and has the worker count it. `offload` says for an item what is left to do to it.
     pub(crate) fn give<M: Copy>(
         &mut self,
         io: &Io,
@@ -27,29 +34,37 @@ impl Giver {
         offload: impl Fn(u32) -> Option<Offload>,
     ) {
         self.ports.clear();
+        self.untaken.clear();
         for deliver in &out.delivers {
             if !self.ports.contains(&deliver.port) {
                 self.ports.push(deliver.port);
             }
         }
         for port in &self.ports {
-            let mine = out.delivers.iter().enumerate().filter(|(_, deliver)| deliver.port == *port);
+            let mine =
+                out.delivers.iter().enumerate().filter(|(_, deliver)| deliver.port == *port).map(|(key, deliver)| (key as u32, deliver));
             let Some(tap) = io.taps.get(port).and_then(|queues| queues.get(queue).or_else(|| queues.first())) else {
-                mine.for_each(|(_, deliver)| worker.undelivered(deliver, out.content(deliver, batch).len()));
+                self.untaken.extend(mine.map(|(key, _)| key));
                 continue;
             };
-            let frames = mine.map(|(key, deliver)| {
+            let frames = mine.clone().map(|(key, deliver)| {
                 let offload = match deliver.content {
                     Content::Item { item, .. } => offload(item).unwrap_or_default(),
                     Content::Made(_) => Offload::default(),
                 };
-                Frame { key: key as u32, bytes: out.content(deliver, batch), offload }
+                Frame { key, bytes: out.content(deliver, batch), offload }
             });
             self.joiner.clear();
-            self.joiner.join(frames, Rules { trust_partial: true, join_udp: true });
+            // What is not to be trusted the engine has dropped.
+            let rules = Rules { trust_partial: true, join_udp: true };
+            if self.steps.joins() {
+                self.joiner.join(frames, rules);
+            } else {
+                frames.for_each(|frame| self.joiner.join([frame], rules));
+            }
             let bytes_of = |key: u32| out.delivers.get(key as usize).map_or(&[][..], |deliver| out.content(deliver, batch));
             let mut slices = recycle(std::mem::take(&mut self.slices));
-            let mut left = out.delivers.iter().filter(|deliver| deliver.port == *port);
+            let mut left = mine.map(|(key, _)| key);
             for write in self.joiner.writes() {
                 slices.clear();
                 self.joiner.slices(write, bytes_of, &mut slices);
@@ -57,14 +72,17 @@ impl Giver {
                 let frames = left.by_ref().take(write.frames as usize);
                 match written {
                     Ok(true) => frames.for_each(drop),
-                    Ok(false) => frames.for_each(|deliver| worker.undelivered(deliver, out.content(deliver, batch).len())),
+                    Ok(false) => self.untaken.extend(frames),
                     Err(error) => {
                         tracing::debug!("a VNIC takes no frame: {error}");
-                        frames.for_each(|deliver| worker.undelivered(deliver, out.content(deliver, batch).len()));
+                        self.untaken.extend(frames);
                     }
                 }
             }
             self.slices = recycle(slices);
         }
+        // They are in the order of the ports.
+        self.untaken.sort_unstable();
+        worker.settle(out, &self.untaken);
     }
 }

@@ -1,23 +1,28 @@
 //! How do frames move? The threads of the data path, and what they share.
 //!
 //! ```text
-//!   VNICs ──read──► transmit thread ──► Worker ──► Sender ──► underlay sockets          per queue, run to completion
-//!   sockets ─recv─► receive thread ───► Worker ──► Giver ───► VNICs                     per queue, run to completion
-//!                                          │
-//!                                          └─ misses ─► rings the bell of the owner thread (`room`)
+//!                  ┌────────────── a thread per queue, run to completion ──────────────┐
+//!   VNICs ──read──►│ transmit ──► Worker ──► Sender: cut, sealed ───────────────────── │──► underlay sockets
+//!   sockets ─recv─►│ receive ───► Worker ──► Giver: verified, joined ───────────────── │──► VNICs
+//!                  └─────────────────│─────────────────────────────────────────────────┘
+//!                                    └─ misses ─► rings the bell of the owner thread (`room`)
 //! ```
 //!
 //! A thread reads until nothing is left, or a batch is full, then lets the engine decide, then sends; nothing is handed from
 //! thread to thread but what the engine does not know. Between two batches it looks again for a while before it sleeps ([`wait`]).
+//! Payload stays in the buffer that it was read into until the kernel takes it from there.
 
 mod give;
+mod queue;
 mod receive;
 mod send;
+mod steps;
 mod transmit;
 pub(crate) mod wait;
 
 pub(crate) use give::Giver;
 pub(crate) use send::{Sender, send_one};
+pub(crate) use steps::Steps;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
@@ -33,8 +38,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// Frames or datagrams that a thread handles at a time.
-const BATCH: usize = 64;
+/// Bytes after which a batch is complete: what is read should still be in the processor's second-level cache when it is sent.
+const BYTES: usize = 256 << 10;
 /// Bytes of the largest frame: a super-frame of IP, with an Ethernet header and two tags.
 const FRAME_MAX: usize = 65_535 + 14 + 8;
 
@@ -66,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<Bell>,
     /// How long to look before going to sleep, in nanoseconds.
     pub(crate) spin_ns: u64,
+    /// What is done at once.
+    pub(crate) steps: Steps,
     /// Paths that turned out to be smaller than their underlay, for the owner thread: (underlay, destination, bytes of an IP packet).
     too_small: Mutex<Vec<(UnderlayId, IpAddr, u32)>>,
     stop: AtomicBool,
@@ -73,9 +80,6 @@ pub(crate) struct Shared {
 
 /// Reports of small paths that wait to be heard; more of them say nothing new.
 const TOO_SMALL_MAX: usize = 256;
-
-/// What a thread does until it is stopped.
-type Loop = fn(&Shared, Worker, usize, &Bell) -> io::Result<()>;
 
 /// The threads.
 #[derive(Debug)]
@@ -86,25 +90,21 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Starts a transmit and a receive thread for each pair of workers.
-    pub(crate) fn start(workers: Vec<Worker>, clock: Clock, room: Arc<Bell>, spin_ns: u64) -> io::Result<Self> {
+    /// Starts a thread for each worker.
+    pub(crate) fn start(workers: Vec<Worker>, clock: Clock, room: Arc<Bell>, spin_ns: u64, steps: Steps) -> io::Result<Self> {
         let io = ArcSwap::from_pointee(Io::default());
-        let shared = Arc::new(Shared { io, clock, room, spin_ns, too_small: Mutex::default(), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { io, clock, room, spin_ns, steps, too_small: Mutex::default(), stop: AtomicBool::new(false) });
         let mut threads = Self { shared, bells: Vec::new(), running: Vec::new() };
-        for (index, worker) in workers.into_iter().enumerate() {
+        for (queue, worker) in workers.into_iter().enumerate() {
             let bell = Arc::new(Bell::new()?);
-            let (queue, shared, own) = (index / 2, Arc::clone(&threads.shared), Arc::clone(&bell));
-            let (name, run): (_, Loop) = match index % 2 {
-                0 => (format!("transmit-{queue}"), transmit::run),
-                _ => (format!("receive-{queue}"), receive::run),
-            };
+            let (shared, own) = (Arc::clone(&threads.shared), Arc::clone(&bell));
             let body = move || {
-                if let Err(error) = run(&shared, worker, queue, &own) {
+                if let Err(error) = queue::run(&shared, worker, queue, &own) {
                     tracing::error!("a thread of the data path ended: {error}");
                 }
             };
             threads.bells.push(bell);
-            threads.running.push(std::thread::Builder::new().name(name).spawn(body)?);
+            threads.running.push(std::thread::Builder::new().name(format!("queue-{queue}")).spawn(body)?);
         }
         Ok(threads)
     }

@@ -1,84 +1,65 @@
 //! From the underlay to VNICs.
 
-use super::wait::Waiter;
-use super::{BATCH, FRAME_MAX, Giver, Io, OpenUnderlay, Shared};
-use crate::bell::Bell;
+use super::{BYTES, FRAME_MAX, Giver, Io, OpenUnderlay, Shared};
 use crate::coalesce::{SegmentSize, super_frame};
 use crate::sys::UnderlayQueue;
 use overlay_api::UnderlayId;
 use overlay_engine::encap::Encapsulation;
 use overlay_engine::{Datagrams, Offload, Outbox, Worker};
-use std::io;
 use std::sync::Arc;
 
-const BELL: u64 = u64::MAX;
-/// Batches of one socket before the others have their turn.
-const TURN: usize = 8;
-
-/// Runs until it is stopped.
-pub(super) fn run(shared: &Shared, mut worker: Worker, queue: usize, bell: &Bell) -> io::Result<()> {
-    let mut datagrams = Datagrams::new(BATCH, FRAME_MAX);
-    let mut out = Outbox::new();
-    let mut giver = Giver::default();
-    let mut io = shared.io.load_full();
-    let (mut waiter, mut underlays) = watch(&io, queue, bell)?;
-    let (mut busy, mut ready) = (false, Vec::new());
-    while !shared.stopped() {
-        ready.clear();
-        ready.extend(waiter.wait(busy, shared.clock, shared.spin_ns)?);
-        busy = false;
-        for number in &ready {
-            if *number == BELL {
-                bell.hear();
-                io = shared.io.load_full();
-                (waiter, underlays) = watch(&io, queue, bell)?;
-                busy = true;
-                break;
-            }
-            let Some((id, encapsulation, sockets)) = usize::try_from(*number).ok().and_then(|number| underlays.get(number)) else {
-                continue;
-            };
-            for _ in 0..TURN {
-                let read = match sockets.receive(&mut datagrams, BATCH, |bytes, size| uncut_udp(encapsulation.as_ref(), bytes, size)) {
-                    Ok(read) => read,
-                    Err(error) => {
-                        // What an earlier datagram came to, such as a port that nobody listens at: it says nothing about this socket.
-                        tracing::debug!("underlay {id}: {error}");
-                        0
-                    }
-                };
-                if read == 0 {
-                    break;
-                }
-                worker.find_uncut(*id, &mut datagrams, |frame, mtu| {
-                    let segments = super_frame(frame, SegmentSize::FitsMtu(mtu))?;
-                    Some(Offload { checksum: None, segments: Some(segments) })
-                });
-                worker.handle_datagrams(*id, &mut datagrams, shared.clock.now(), &mut out);
-                giver
-                    .give(&io, queue, &datagrams, &out, &worker, |item| datagrams.items().get(item as usize).map(|item| item.meta.offload));
-                datagrams.clear();
-                out.clear();
-                busy = true;
-                if read < datagrams.buffers() {
-                    break;
-                }
-            }
-        }
-    }
-    Ok(())
+/// What a thread needs to receive. Keep it and use it again: it keeps its memory.
+#[derive(Debug)]
+pub(super) struct Receive {
+    datagrams: Datagrams,
+    out: Outbox,
+    giver: Giver,
+    /// Messages to ask for: as many as a batch may have bytes, if they are like those before.
+    most: usize,
 }
 
-type Underlays = Vec<(UnderlayId, Arc<dyn Encapsulation>, Arc<UnderlayQueue>)>;
+/// A socket, and how its datagrams are read.
+pub(super) type Source = (UnderlayId, Arc<dyn Encapsulation>, Arc<UnderlayQueue>);
 
-fn watch(io: &Io, queue: usize, bell: &Bell) -> io::Result<(Waiter, Underlays)> {
-    let mut waiter = Waiter::new()?;
-    waiter.watch(bell, BELL)?;
-    let underlays: Underlays = io.underlays.iter().filter_map(|(id, underlay)| mine(*id, underlay, queue)).collect();
-    for (number, (_, _, sockets)) in underlays.iter().enumerate() {
-        waiter.watch(sockets.as_ref(), number as u64)?;
+impl Receive {
+    pub(super) fn new(shared: &Shared) -> Self {
+        let most = shared.steps.datagrams();
+        Self { datagrams: Datagrams::new(most, FRAME_MAX), out: Outbox::new(), giver: Giver::new(shared.steps), most }
     }
-    Ok((waiter, underlays))
+
+    /// Takes a batch of an underlay's datagrams to where they go. Says whether there were any.
+    pub(super) fn turn(
+        &mut self,
+        shared: &Shared,
+        io: &Io,
+        queue: usize,
+        (id, encapsulation, sockets): &Source,
+        worker: &mut Worker,
+    ) -> bool {
+        let Self { datagrams, out, giver, most } = self;
+        let read = match sockets.receive(datagrams, *most, |bytes, size| uncut_udp(encapsulation.as_ref(), bytes, size)) {
+            Ok(read) => read,
+            Err(error) => {
+                // What an earlier datagram came to, such as a port that nobody listens at: it says nothing about this socket.
+                tracing::debug!("underlay {id}: {error}");
+                0
+            }
+        };
+        if read == 0 {
+            return false;
+        }
+        let bytes: usize = datagrams.items().iter().map(|item| item.len as usize).sum();
+        *most = (BYTES * read / bytes.max(1)).clamp(1, datagrams.buffers());
+        worker.find_uncut(*id, datagrams, |frame, mtu| {
+            let segments = super_frame(frame, SegmentSize::FitsMtu(mtu))?;
+            Some(Offload { checksum: None, segments: Some(segments) })
+        });
+        worker.handle_datagrams(*id, datagrams, shared.clock.now(), out);
+        giver.give(io, queue, datagrams, out, worker, |item| datagrams.items().get(item as usize).map(|item| item.meta.offload));
+        datagrams.clear();
+        out.clear();
+        true
+    }
 }
 
 /// Whether what the kernel took for datagrams of one size is one datagram with a super-frame of inner UDP, whose size that is.
@@ -89,6 +70,6 @@ fn uncut_udp(encapsulation: &dyn Encapsulation, bytes: &[u8], size: u16) -> Opti
 }
 
 /// The queue of an underlay that this thread serves; none if it has fewer queues than there are threads.
-fn mine(id: UnderlayId, underlay: &OpenUnderlay, queue: usize) -> Option<(UnderlayId, Arc<dyn Encapsulation>, Arc<UnderlayQueue>)> {
+pub(super) fn mine(id: UnderlayId, underlay: &OpenUnderlay, queue: usize) -> Option<Source> {
     (queue < underlay.sockets.queues()).then(|| (id, Arc::clone(&underlay.encapsulation), underlay.sockets.queue(queue)))
 }

@@ -1,11 +1,10 @@
 //! To the underlay: super-frames are cut, frames of one size to one place go in one message.
 
-use super::{Io, Shared};
+use super::{Io, Shared, Steps};
 use crate::pieces::recycle;
-use crate::segment::{Chunk, Cutter, Follows, Limits};
+use crate::segment::{Chunk, Cutter, Follows};
 use crate::sys::{Loss, Message, SendReport};
 use overlay_api::DropReason;
-use overlay_engine::encap::Carrier;
 use overlay_engine::{Frames, Outbox, Sending, Transmit, Worker};
 use std::io::IoSlice;
 
@@ -28,10 +27,7 @@ impl Sender {
         for (key, transmit) in out.transmits.iter().enumerate() {
             let bytes = frames.with_header(transmit.item, transmit.header_len.into());
             let offload = frames.items().get(transmit.item as usize).map(|item| item.meta).unwrap_or_default();
-            let limits = match io.underlays.get(&transmit.underlay).map(|underlay| underlay.encapsulation.carrier()) {
-                Some(Carrier::Udp) => Limits::GSO,
-                _ => Limits::SINGLE,
-            };
+            let limits = shared.steps.limits(io.underlays.get(&transmit.underlay).map(|underlay| underlay.encapsulation.carrier()));
             let same = before.is_some_and(|before| before.underlay == transmit.underlay && before.outer == transmit.outer);
             let follows = if same { Follows::Same } else { Follows::Other };
             match self.cutter.cut(key as u32, bytes, transmit.header_len.into(), &offload, follows, limits) {
@@ -99,7 +95,7 @@ impl Sender {
 /// Sends one frame of the control half. Says why it could not.
 pub(crate) fn send_one(io: &Io, sending: &Sending) -> Result<(), DropReason> {
     let Some(underlay) = io.underlays.get(&sending.underlay) else { return Err(DropReason::SendFailed) };
-    let limits = if underlay.encapsulation.carrier() == Carrier::Udp { Limits::GSO } else { Limits::SINGLE };
+    let limits = Steps::Full.limits(Some(underlay.encapsulation.carrier()));
     let mut cutter = Cutter::default();
     let cut = cutter.cut(0, &sending.bytes, sending.header_len.into(), &sending.offload, Follows::Other, limits);
     cut.map_err(|_| DropReason::SendFailed)?;
@@ -117,5 +113,58 @@ const fn reason_of(loss: Loss) -> DropReason {
     match loss {
         Loss::Full => DropReason::SocketFull,
         Loss::TooBig { .. } | Loss::Failed(_) => DropReason::SendFailed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::Limits;
+    use overlay_engine::{Offload, SegmentKind, Segments};
+
+    /// Ethernet, IPv4 without options, TCP without options.
+    const HEADERS: usize = 14 + 20 + 20;
+    /// RFC 7348 5.
+    const VXLAN: usize = 8;
+
+    /// A super-frame as a VNIC hands it over; 60 KB of payload.
+    fn super_frame(space: &mut [u8]) -> (usize, Offload) {
+        let len = HEADERS + 60_000;
+        space[12..14].copy_from_slice(&[8, 0]);
+        space[14] = 0x45;
+        space[16..18].copy_from_slice(&((len - 14) as u16).to_be_bytes());
+        space[23] = 6;
+        space[46] = 0x50;
+        let segments = Segments { size: 1396, header_len: HEADERS as u16, kind: SegmentKind::Tcp4 };
+        (len, Offload { checksum: Some((34, 16)), segments: Some(segments) })
+    }
+
+    #[test]
+    fn payload_is_sent_from_where_it_was_read() {
+        let mut frames = Frames::new(1, 65_535);
+        let (len, offload) = super_frame(frames.space(0));
+        let read = frames.space(0).as_ptr_range();
+        let payload = read.start as usize + HEADERS..read.start as usize + len;
+        assert!(frames.push(0, 0..len, offload));
+
+        let mut cutter = Cutter::default();
+        let bytes = frames.with_header(0, VXLAN);
+        cutter.cut(0, bytes, VXLAN, &offload, Follows::Other, Limits::GSO).expect("a super-frame");
+        let mut slices = Vec::new();
+        cutter.chunks().iter().for_each(|chunk| cutter.slices(chunk, |_| bytes, &mut slices));
+
+        // What is not in the buffer is headers; and of the payload each byte is sent once, in order, from its place.
+        let (mut next, mut segments) = (payload.start, 0);
+        for slice in slices {
+            let at = slice.as_ptr() as usize;
+            if payload.contains(&at) {
+                assert_eq!(at, next, "segment {segments} begins elsewhere");
+                next = at + slice.len();
+            } else {
+                assert_eq!(slice.len(), VXLAN + HEADERS, "segment {segments}");
+                segments += 1;
+            }
+        }
+        assert_eq!((next, segments), (payload.end, 60_000usize.div_ceil(1396)));
     }
 }

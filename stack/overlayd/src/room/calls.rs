@@ -1,11 +1,12 @@
 //! What can be asked of the daemon? Each call does all of what it says, or nothing and then says why.
 
+use super::search::{self, change, is_of_plugin};
 use super::{Room, Vnic};
 use crate::sys::{Tap, TapSpec};
 use overlay_api::config::{StaticEntry, StaticTarget, VNIC_MTU_MIN};
 use overlay_api::control::{
-    Answerer, Counters, Flushed, Happening, NewOverlay, NewVnic, Overlay, OverlayState, Problem, Property, SetProperty, SetTarget, Status,
-    Trace, TraceRequest, VnicState,
+    Counters, Flushed, Happening, NewOverlay, NewVnic, Overlay, OverlayState, Problem, Property, SetProperty, SetTarget, Status, Trace,
+    TraceRequest, TracesRequest, VnicState,
 };
 use overlay_api::{Access, DeviceConfig, DeviceId, Kind, LinkName, PropertySpec, Source, VnicConfig, control};
 use overlay_decoder::Mac;
@@ -18,13 +19,12 @@ const DIRECT: &str = "direct";
 
 impl Room {
     pub(crate) fn status(&self) -> Status {
-        let away = self.control.answerer();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             since: self.since,
-            workers: 2 * self.queues,
-            answerer: Answerer { attached: away.is_none(), reason: away.map(|(reason, _)| reason), since: self.since },
+            workers: self.queues,
+            answerer: self.answerer(),
             counters: counters(&self.control.totals()),
             refused_calls: 0,
         }
@@ -67,7 +67,8 @@ impl Room {
         })
     }
 
-    pub(crate) fn create_overlay(&mut self, new: NewOverlay) -> Result<Overlay, Problem> {
+    /// Makes an overlay. `doubt` is what is wrong with it until its plugin says how it is.
+    pub(crate) fn create_overlay(&mut self, new: NewOverlay, doubt: Option<String>) -> Result<Overlay, Problem> {
         self.name_is_free(&new.name)?;
         let config = DeviceConfig {
             name: new.name.clone(),
@@ -89,6 +90,7 @@ impl Room {
             return Err(problem);
         }
         self.tell(Happening::OverlayCreated { overlay: new.name.clone() });
+        self.tell_instance(&new.name, doubt);
         self.carry_out();
         self.overlay(&new.name)
     }
@@ -96,9 +98,7 @@ impl Room {
     /// Makes the engine's part of an overlay.
     pub(super) fn make_device(&mut self, config: &DeviceConfig) -> Result<DeviceId, Problem> {
         let search = search_of(config);
-        // What belongs to the plugin is checked by the plugin, when there is one.
-        let own = format!("{}/", config.search);
-        let properties = config.properties.iter().filter(|(name, _)| search == Search::Direct || !name.starts_with(&own));
+        let properties = config.properties.iter().filter(|(name, _)| !is_of_plugin(config, name));
         let spec = DeviceSpec {
             name: config.name.to_string(),
             encapsulation: config.encapsulation.to_string(),
@@ -110,11 +110,12 @@ impl Room {
     }
 
     pub(crate) fn delete_overlay(&mut self, name: &LinkName) -> Result<(), Problem> {
-        let (_, info) = self.named(name)?;
-        self.control.delete_device(info.id, self.clock.now()).map_err(Problem::clash)?;
+        let id = self.named(name)?.1.id;
+        self.control.delete_device(id, self.clock.now()).map_err(Problem::clash)?;
         self.config.devices.retain(|device| device.name != *name);
         self.config.entries.retain(|entry| entry.device != *name);
         self.temporary.remove(name);
+        self.forget_instance(id);
         self.tell(Happening::OverlayDeleted { overlay: name.clone() });
         self.carry_out();
         self.save()
@@ -128,27 +129,32 @@ impl Room {
             "encap" => Some(config.encapsulation.to_string()),
             name => info.spec.properties.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone()),
         };
-        Ok(specs.iter().map(|spec| Property::new(spec, of(spec))).collect())
+        let mut all: Vec<_> = specs.iter().map(|spec| Property::new(spec, of(spec))).collect();
+        all.extend(search::properties(config, self.declared(config)));
+        Ok(all)
     }
 
-    pub(crate) fn set_property(&mut self, name: &LinkName, set: &SetProperty) -> Result<Property, Problem> {
-        let (_, info) = self.named(name)?;
+    /// Sets or resets a property of an overlay. `doubt` is what is wrong with it until its plugin says how it is.
+    pub(crate) fn set_property(&mut self, name: &LinkName, set: &SetProperty, doubt: Option<String>) -> Result<Property, Problem> {
+        search::refuse_change(&set.name)?;
+        let (config, info) = self.named(name)?;
+        let plugins = is_of_plugin(config, &set.name);
         let now = self.clock.now();
         let before = self.config.clone();
-        let change = match &set.value {
+        let changed = match &set.value {
+            // Its declaration has been asked, if there is one.
+            _ if plugins => Ok(()),
             Some(value) => self.control.set_property(info.id, &set.name, value, now),
             None => self.control.reset_property(info.id, &set.name, now),
         };
-        change.map_err(Problem::wrong)?;
+        changed.map_err(Problem::wrong)?;
         if let (Some(config), Some(info)) =
             (self.config.devices.iter_mut().find(|device| device.name == *name), self.control.device(info.id))
         {
             config.vnetid = info.spec.vni;
-            match &set.value {
-                _ if set.name == "vnetid" => None,
-                Some(value) => config.properties.insert(set.name.clone(), value.clone()),
-                None => config.properties.remove(&set.name),
-            };
+            if set.name != "vnetid" {
+                change(config, set);
+            }
         }
         self.carry_out();
         if let Err(problem) = self.save() {
@@ -158,9 +164,14 @@ impl Room {
         if set.name == "mtu" {
             self.follow_mtu(info.id);
         }
+        self.tell_instance(name, doubt);
         let all = self.properties(name)?;
         let property = all.into_iter().find(|property| property.name == set.name);
-        let property = property.ok_or_else(|| Problem::failed("the property is set, and not there"))?;
+        // One that no plugin declares is gone with its value.
+        let property = match property {
+            Some(property) => property,
+            None => search::undeclared(self.named(name)?.0, &set.name, None),
+        };
         self.tell(Happening::PropertyChanged { link: name.clone(), name: set.name.clone(), value: property.value.clone() });
         Ok(property)
     }
@@ -227,19 +238,30 @@ impl Room {
     }
 
     pub(crate) fn trace(&self, name: &LinkName, request: &TraceRequest) -> Result<Trace, Problem> {
-        let (_, info) = self.named(name)?;
-        let vnic = match &request.vnic {
-            Some(vnic) => Some(
-                self.vnics
-                    .get(vnic)
-                    .filter(|vnic| vnic.device == info.id)
-                    .ok_or_else(|| Problem::unknown("vnic", vnic.as_str(), self.vnics.keys().map(LinkName::as_str)))?,
-            ),
-            None => None,
-        };
+        let (device, vnic) = self.sender(name, request.vnic.as_ref())?;
         let frame = request.frame.bytes(vnic.map_or(Mac::default(), |vnic| vnic.config.mac))?;
-        let trace = self.control.trace(info.id, vnic.map(|vnic| vnic.port), &frame, self.clock.now());
-        let trace = trace.ok_or_else(|| Problem::failed(format_args!("overlay {name}: has gone")))?;
+        self.follow(name, device, vnic, &frame)
+    }
+
+    pub(crate) fn traces(&self, name: &LinkName, request: &TracesRequest) -> Result<Vec<Trace>, Problem> {
+        let (device, vnic) = self.sender(name, request.vnic.as_ref())?;
+        let frames = request.bytes(vnic.map_or(Mac::default(), |vnic| vnic.config.mac))?;
+        frames.iter().map(|frame| self.follow(name, device, vnic, frame)).collect()
+    }
+
+    /// An overlay, and the VNIC on it that would give a frame.
+    fn sender(&self, overlay: &LinkName, vnic: Option<&LinkName>) -> Result<(DeviceId, Option<&Vnic>), Problem> {
+        let device = self.named(overlay)?.1.id;
+        let Some(name) = vnic else { return Ok((device, None)) };
+        let on_it = || self.vnics.iter().filter(|(_, vnic)| vnic.device == device);
+        let found = on_it().find(|(own, _)| *own == name).map(|(_, vnic)| vnic);
+        let found = found.ok_or_else(|| Problem::unknown("vnic", name.as_str(), on_it().map(|(own, _)| own.as_str())))?;
+        Ok((device, Some(found)))
+    }
+
+    fn follow(&self, overlay: &LinkName, device: DeviceId, vnic: Option<&Vnic>, frame: &[u8]) -> Result<Trace, Problem> {
+        let trace = self.control.trace(device, vnic.map(|vnic| vnic.port), frame, self.clock.now());
+        let trace = trace.ok_or_else(|| Problem::failed(format_args!("overlay {overlay}: has gone")))?;
         Ok(Trace { steps: trace.steps, verdict: trace.verdict })
     }
 
@@ -279,19 +301,24 @@ impl Room {
             None => random_mac().map_err(|error| Problem::failed(format_args!("no random address: {error}")))?,
         };
         let config = VnicConfig { name: new.name.clone(), device: new.overlay, mac, mtu: new.mtu, namespace: new.namespace };
-        self.make_vnic(&config)?;
-        if let Some(Err(reason)) = self.vnics.get(&new.name).map(|vnic| vnic.tap.as_ref().map(|_| ()).map_err(Clone::clone)) {
-            self.unmake_vnic(&new.name);
-            return Err(Problem::clash(reason));
-        }
+        self.add_vnic(&config)?;
         self.config.vnics.push(config.clone());
         if new.temporary {
             self.temporary.insert(new.name.clone());
         }
-        if let Err(problem) = self.save() {
+        // Written before there is an interface: one that a daemon makes and does not live to know of would stay for ever.
+        let made = self.save().and_then(|()| {
+            self.open_vnic(&new.name);
+            let reason = self.vnics.get(&new.name).and_then(|vnic| vnic.tap.as_ref().err().cloned());
+            reason.map_or(Ok(()), |reason| Err(Problem::clash(reason)))
+        });
+        if let Err(problem) = made {
             self.config.vnics.retain(|vnic| vnic.name != new.name);
             self.temporary.remove(&new.name);
             self.unmake_vnic(&new.name);
+            if let Err(problem) = self.save() {
+                tracing::error!("vnic {}: was not made, and may be there after a restart: {problem}", new.name);
+            }
             return Err(problem);
         }
         self.tell(Happening::VnicCreated { vnic: new.name.clone(), overlay: config.device });
@@ -300,6 +327,13 @@ impl Room {
 
     /// Makes the port and the interface of a VNIC. Without an interface the VNIC is there and says why it has none.
     pub(super) fn make_vnic(&mut self, config: &VnicConfig) -> Result<(), Problem> {
+        self.add_vnic(config)?;
+        self.open_vnic(&config.name);
+        Ok(())
+    }
+
+    /// Makes the port of a VNIC, which has no interface yet.
+    fn add_vnic(&mut self, config: &VnicConfig) -> Result<(), Problem> {
         let (_, info) = self.named(&config.device)?;
         let mtu = config.mtu.unwrap_or(info.mtu);
         let spec = PortSpec { name: config.name.to_string(), mac: config.mac, mtu };
@@ -307,7 +341,7 @@ impl Room {
         let vnic =
             Vnic { config: config.clone(), device: info.id, port, tap: Err("the interface is not open yet".to_owned()), trouble: None };
         self.vnics.insert(config.name.clone(), vnic);
-        self.open_vnic(&config.name);
+        self.tell_vnic(info.id, &config.name, config.mac, true);
         Ok(())
     }
 
@@ -317,6 +351,7 @@ impl Room {
         let mtu = self.vnic(name).map_or(0, |vnic| vnic.mtu);
         let Some(vnic) = self.vnics.get_mut(name) else { return };
         let spec = TapSpec {
+            stays: !self.temporary.contains(name) && !self.temporary.contains(&vnic.config.device),
             name: name.to_string(),
             mac: vnic.config.mac,
             mtu,
@@ -352,6 +387,7 @@ impl Room {
     /// Takes a VNIC away: first from the data path, then from the system.
     fn unmake_vnic(&mut self, name: &LinkName) {
         let Some(vnic) = self.vnics.remove(name) else { return };
+        self.tell_vnic(vnic.device, name, vnic.config.mac, false);
         self.threads.change(|io| drop(io.taps.remove(&vnic.port)));
         if let Err(refusal) = self.control.remove_port(vnic.port) {
             tracing::error!("vnic {name}: {refusal}");
@@ -412,14 +448,14 @@ impl Room {
     }
 
     /// What the device of that name was told, and how it is.
-    fn named(&self, name: &LinkName) -> Result<(&DeviceConfig, DeviceInfo), Problem> {
+    pub(super) fn named(&self, name: &LinkName) -> Result<(&DeviceConfig, DeviceInfo), Problem> {
         let unknown = || Problem::unknown("overlay", name.as_str(), self.config.devices.iter().map(|device| device.name.as_str()));
         let config = self.config.devices.iter().find(|device| device.name == *name).ok_or_else(unknown)?;
         let info = self.control.device_named(name.as_str()).and_then(|id| self.control.device(id)).ok_or_else(unknown)?;
         Ok((config, info))
     }
 
-    fn name_is_free(&self, name: &LinkName) -> Result<(), Problem> {
+    pub(super) fn name_is_free(&self, name: &LinkName) -> Result<(), Problem> {
         if self.config.devices.iter().any(|device| device.name == *name) {
             return Err(Problem::clash(format_args!("{name}: an overlay has this name")));
         }

@@ -12,6 +12,15 @@ use std::sync::Arc;
 impl Room {
     /// Carries out everything that the engine wants, one after the other: the order of frames hangs on it.
     pub(super) fn carry_out(&mut self) {
+        loop {
+            self.carry_out_outputs();
+            if self.put_questions() {
+                return;
+            }
+        }
+    }
+
+    fn carry_out_outputs(&mut self) {
         while let Some(output) = self.control.poll_output(self.clock.now()) {
             match output {
                 Output::Transmit(sending) => {
@@ -21,8 +30,10 @@ impl Room {
                     }
                 }
                 Output::Deliver(delivery) => self.deliver(&delivery),
-                // The engine keeps what is asked until somebody answers.
-                Output::Lookup(_) | Output::Withdraw(_) | Output::Verdict(..) => {}
+                Output::Lookup(lookup) => self.answerers.ask(lookup),
+                Output::Withdraw(request) => self.answerers.withdraw(request),
+                // Only wanted where the engine is replayed.
+                Output::Verdict(..) => {}
                 Output::Event(event) => self.happened(event),
             }
         }
@@ -39,10 +50,11 @@ impl Room {
 
     fn happened(&mut self, event: Event) {
         match event {
-            Event::UnderlayOpen { underlay, encapsulation, listen, .. } => {
+            Event::UnderlayOpen { underlay, encapsulation, namespace, listen, .. } => {
                 let Some(encapsulation) = self.registry.get(&encapsulation).cloned() else { return };
-                self.underlays
-                    .insert(underlay, Wanted { listen, encapsulation, problem: Some(String::new()), retry: true, overflowed: 0, mtu: 0 });
+                let (problem, retry) = (Some(String::new()), true);
+                let wanted = Wanted { namespace, listen, encapsulation, problem, retry, overflowed: 0, mtu: 0 };
+                self.underlays.insert(underlay, wanted);
                 self.open_underlay(underlay);
             }
             Event::UnderlayClose { underlay } => {
@@ -88,7 +100,7 @@ impl Room {
             let now = io.underlays.get(&id).and_then(|underlay| underlay.sockets.path_mtu(to));
             if now != Some(mtu) {
                 self.small_paths.remove(&(id, to));
-                self.control.handle_path_mtu(to, None);
+                self.control.handle_path_mtu(id, to, None);
             }
         }
     }
@@ -122,13 +134,14 @@ impl Room {
         for (id, to, mtu) in self.threads.shared().small_paths() {
             tracing::info!("the path to {to} takes packets of {mtu} bytes");
             self.small_paths.insert((id, to), mtu);
-            self.control.handle_path_mtu(to, Some(mtu));
+            self.control.handle_path_mtu(id, to, Some(mtu));
         }
     }
 
     fn open_underlay(&mut self, id: UnderlayId) {
         let Some(wanted) = self.underlays.get_mut(&id).filter(|wanted| wanted.retry) else { return };
-        let spec = UnderlaySpec { queues: self.queues, ..UnderlaySpec::new(wanted.encapsulation.carrier(), wanted.listen) };
+        let netns = wanted.namespace.clone();
+        let spec = UnderlaySpec { queues: self.queues, netns, ..UnderlaySpec::new(wanted.encapsulation.carrier(), wanted.listen) };
         match Underlay::open(&spec).and_then(|sockets| Ok((sockets.mtu()?, sockets))) {
             Ok((mtu, sockets)) => {
                 (wanted.problem, wanted.mtu) = (None, mtu);

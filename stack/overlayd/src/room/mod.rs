@@ -9,13 +9,17 @@
 //!
 //! What is configured is written to disk before a call is answered (see [`crate::store`]); a call that is refused has changed nothing.
 
+mod answerer;
 mod calls;
 mod carry;
 mod door;
+mod instances;
 mod restore;
 mod rooms;
+mod search;
 
 pub(crate) use door::{Closed, Door};
+pub(crate) use instances::Verifying;
 pub(crate) use rooms::Calls;
 
 use crate::bell::Bell;
@@ -23,6 +27,7 @@ use crate::clock::Clock;
 use crate::data::Threads;
 use crate::store::Store;
 use crate::sys::Tap;
+use answerer::Answerers;
 use door::Call;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use overlay_api::config::{HostConfig, VnicConfig};
@@ -30,6 +35,7 @@ use overlay_api::control::{Event, Happening, Timestamp};
 use overlay_api::{DeviceId, LinkName, PortId, UnderlayId};
 use overlay_engine::encap::Encapsulation;
 use overlay_engine::{Control, Time};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -38,6 +44,8 @@ use std::time::{Duration, SystemTime};
 
 /// Nanoseconds until an underlay that could not be opened is tried again, and a VNIC's interface is looked at again.
 const LOOK_NS: u64 = 1_000_000_000;
+/// Calls that are answered before anything else has its turn: whoever answers lookups may have more to say than can be heard.
+const CALLS: usize = 64;
 
 /// A VNIC.
 pub(crate) struct Vnic {
@@ -52,6 +60,8 @@ pub(crate) struct Vnic {
 
 /// An underlay that the engine wants.
 pub(crate) struct Wanted {
+    /// The network namespace, by name or path; none is the daemon's own.
+    pub(crate) namespace: Option<String>,
     pub(crate) listen: overlay_decoder::Ul3,
     pub(crate) encapsulation: Arc<dyn Encapsulation>,
     /// Why it is not open; none if it is.
@@ -77,7 +87,7 @@ pub(crate) struct Room {
     pub(crate) vnics: BTreeMap<LinkName, Vnic>,
     pub(crate) underlays: BTreeMap<UnderlayId, Wanted>,
     pub(crate) registry: overlay_engine::encap::Registry,
-    /// Threads of the data path in each direction, and queues of each VNIC.
+    /// Threads of the data path, and queues of each VNIC.
     pub(crate) queues: usize,
     pub(crate) since: Timestamp,
     events: tokio::sync::broadcast::Sender<Event>,
@@ -85,6 +95,8 @@ pub(crate) struct Room {
     bell: Arc<Bell>,
     /// Paths that are smaller than their underlay.
     pub(crate) small_paths: BTreeMap<(UnderlayId, IpAddr), u32>,
+    /// Who answers lookups.
+    answerers: Answerers,
     next_look: Time,
     stopping: bool,
 }
@@ -122,6 +134,7 @@ impl Room {
             calls,
             bell: parts.bell,
             small_paths: BTreeMap::new(),
+            answerers: Answerers::new(),
             next_look: Time::ZERO,
             stopping: false,
         };
@@ -131,8 +144,12 @@ impl Room {
     /// Runs until [`Room::stop`] is called.
     pub(crate) fn run(mut self) {
         while !self.stopping {
-            let mut more = false;
-            while let Ok(call) = self.calls.try_recv() {
+            let mut more = true;
+            for _ in 0..CALLS {
+                let Ok(call) = self.calls.try_recv() else {
+                    more = false;
+                    break;
+                };
                 call(&mut self);
                 self.carry_out();
             }
@@ -144,6 +161,7 @@ impl Room {
                 self.control.handle_timeout(now);
                 self.carry_out();
             }
+            self.look_at_answerer(now);
             if now >= self.next_look {
                 self.next_look = now + LOOK_NS;
                 self.look_at_underlays();
@@ -159,6 +177,7 @@ impl Room {
 
     /// Ends [`Room::run`] after this call. VNICs stay: their addresses and connections survive a restart.
     pub(crate) fn stop(&mut self) {
+        self.lose("overlayd is ending");
         self.stopping = true;
     }
 
@@ -170,11 +189,13 @@ impl Room {
 
     /// Sleeps until the bell rings or time has come for something.
     fn wait(&self) {
-        let until = self.control.poll_timeout().map_or(self.next_look, |when| when.min(self.next_look));
+        let until = [self.control.poll_timeout(), self.answerers.next()].into_iter().flatten().fold(self.next_look, Time::min);
         let most = self.clock.until(until).min(Duration::from_secs(3600));
         // A millisecond more rather than one less: else the last part of it would be spent looking.
         let timeout = PollTimeout::try_from(most.as_millis() + 1).unwrap_or(PollTimeout::MAX);
-        let mut fds = [PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
+        let bell = PollFd::new(self.bell.as_fd(), PollFlags::POLLIN);
+        let blocked = self.answerers.blocked().map(|socket| PollFd::new(socket, PollFlags::POLLOUT));
+        let mut fds: SmallVec<[PollFd<'_>; 2]> = [bell].into_iter().chain(blocked).collect();
         match nix::poll::poll(&mut fds, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => tracing::error!("cannot wait: {error}"),

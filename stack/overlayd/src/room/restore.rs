@@ -107,6 +107,11 @@ impl Room {
 
     /// What a tenant has made of its VNIC is what comes back after a restart.
     fn keep_vnic(&mut self, name: &LinkName, mac: Mac, mtu: Option<u32>) {
+        let before = self.vnics.get(name).map(|vnic| (vnic.device, vnic.config.mac));
+        if let Some((device, old)) = before.filter(|(_, old)| *old != mac) {
+            self.tell_vnic(device, name, old, false);
+            self.tell_vnic(device, name, mac, true);
+        }
         if let Some(vnic) = self.vnics.get_mut(name) {
             (vnic.config.mac, vnic.config.mtu) = (mac, mtu);
         }

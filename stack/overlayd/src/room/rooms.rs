@@ -1,15 +1,30 @@
 //! The API's calls go through the door.
 
-use super::{Closed, Door, Room};
+use super::{Closed, Door, Room, Verifying};
 use crate::api::{Reply, Rooms};
 use overlay_api::LinkName;
 use overlay_api::control::{
     Event, Flushed, NewOverlay, NewVnic, Overlay, Problem, ProblemKind, Property, SetProperty, SetTarget, Status, TargetPage, TargetQuery,
-    Trace, TraceRequest, Vnic,
+    Trace, TraceRequest, TracesRequest, Vnic,
 };
 use overlay_decoder::Mac;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast;
+
+/// How long a plugin may take to say whether an instance would start.
+const VERIFY: Duration = Duration::from_secs(2);
+
+/// What a plugin says to a question whether an instance would start: nothing, or, if it does not answer, what is doubtful.
+async fn verified(asked: Option<Verifying>) -> Reply<Option<String>> {
+    let Some(asked) = asked else { return Ok(None) };
+    match tokio::time::timeout(VERIFY, asked).await {
+        Ok(Ok(Some(problem))) => Err(Problem::wrong(problem)),
+        // The second: varpd has gone, which shows in another way.
+        Ok(Ok(None) | Err(_)) => Ok(None),
+        Err(_) => Ok(Some(format!("its plugin has not said within {} s whether it can do this", VERIFY.as_secs()))),
+    }
+}
 
 /// The rooms of the API: the door, and what happens.
 #[derive(Clone)]
@@ -42,7 +57,9 @@ impl Rooms for Calls {
     }
 
     async fn create_overlay(&self, new: NewOverlay) -> Reply<Overlay> {
-        self.ask(move |room| room.create_overlay(new)).await
+        let begun = new.clone();
+        let doubt = verified(self.ask(move |room| room.begin_create(&begun)).await?).await?;
+        self.ask(move |room| room.create_overlay(new, doubt)).await
     }
 
     async fn delete_overlay(&self, name: LinkName) -> Reply<()> {
@@ -54,16 +71,18 @@ impl Rooms for Calls {
     }
 
     async fn set_overlay_property(&self, name: LinkName, set: SetProperty) -> Reply<Property> {
-        self.ask(move |room| room.set_property(&name, &set)).await
+        let (link, begun) = (name.clone(), set.clone());
+        let doubt = verified(self.ask(move |room| room.begin_set(&link, &begun)).await?).await?;
+        self.ask(move |room| room.set_property(&name, &set, doubt)).await
     }
 
     async fn targets(&self, overlay: LinkName, query: TargetQuery) -> Reply<TargetPage> {
         // The table is read outside of the owner thread: a million rows would keep it from its work.
         let (generation, targets, now) = self.ask(move |room| room.target_table(&overlay)).await?;
         let page = tokio::task::spawn_blocking(move || {
-            let mut rows = Vec::new();
-            targets.for_each(now, |row| rows.push(row));
-            query.page(generation, rows)
+            let mut pager = query.pager(generation)?;
+            targets.for_each(now, |row| pager.push(row));
+            Ok(pager.finish())
         });
         page.await.unwrap_or_else(|error| Err(Problem::failed(error)))
     }
@@ -82,6 +101,10 @@ impl Rooms for Calls {
 
     async fn trace(&self, overlay: LinkName, request: TraceRequest) -> Reply<Trace> {
         self.ask(move |room| room.trace(&overlay, &request)).await
+    }
+
+    async fn traces(&self, overlay: LinkName, request: TracesRequest) -> Reply<Vec<Trace>> {
+        self.ask(move |room| room.traces(&overlay, &request)).await
     }
 
     async fn vnics(&self) -> Reply<Vec<Vnic>> {

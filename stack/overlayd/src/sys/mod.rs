@@ -13,13 +13,11 @@ mod calls;
 mod error;
 mod link;
 mod netns;
-mod peer;
 mod tap;
 mod underlay;
 mod vnet;
 
 pub(crate) use error::SysError;
-pub(crate) use peer::peer_groups;
 pub(crate) use tap::{LinkState, Tap, TapQueue, TapSpec, Whereabouts};
 pub(crate) use underlay::{Loss, Message, SendReport, Underlay, UnderlayQueue, UnderlaySpec};
 

@@ -46,6 +46,8 @@ pub(crate) struct TapSpec {
     pub(crate) netns: Option<String>,
     /// How many threads serve it, each with a queue of its own: 1 to 256.
     pub(crate) queues: usize,
+    /// Whether it stays when overlayd ends. What a next overlayd will not know of does not.
+    pub(crate) stays: bool,
 }
 
 /// What the interface is like now: also a tenant may change it.
@@ -245,8 +247,11 @@ fn open_here(spec: &TapSpec, mark: &str, label: &str) -> Result<(Netlink, Vec<Ar
     netlink.change(link.index, &change).map_err(|errno| SysError::system(&label, &doing, errno))?;
     if found.is_none() {
         netlink.add_name(link.index, mark).map_err(fail("cannot be marked as overlayd's"))?;
-        // Last: until here the interface goes with its descriptors, so that what stays is complete and marked.
-        calls::tap_persist(file, true).map_err(fail("cannot be made to stay"))?;
+    }
+    // One that is made goes, and one that was found stays, unless told otherwise.
+    if spec.stays == found.is_none() {
+        // Last: until here a new interface goes with its descriptors, so that what stays is complete and marked.
+        calls::tap_persist(file, spec.stays).map_err(fail("cannot be made to stay, or not to"))?;
     }
     Ok((netlink, queues))
 }

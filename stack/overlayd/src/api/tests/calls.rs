@@ -4,8 +4,8 @@ use super::fake::{event, name};
 use super::{Lab, can, has_program};
 use crate::api::routes::ROUTES;
 use overlay_api::control::{
-    FrameWords, Happening, ListQuery, NewOverlay, NewVnic, Problem, ProblemKind, SetProperty, SetTarget, TargetQuery, TargetSort,
-    TraceFrame, TraceRequest,
+    FrameWords, Happening, NewOverlay, NewVnic, OverlayQuery, OverlaySort, Problem, ProblemKind, SetProperty, SetTarget, TargetQuery,
+    TargetSort, TraceFrame, TraceRequest, TracesRequest,
 };
 use overlay_api::{EntryState, StaticTarget, Verdict};
 use overlay_client::ClientError;
@@ -40,10 +40,19 @@ fn an_overlay_lives_from_its_making_to_its_end() {
     assert_eq!((made.name.as_str(), made.vnetid.get(), made.temporary), ("ov0", 7, true));
     assert_eq!(client.overlay(&ov0).unwrap(), made);
     client.create_overlay(&new_overlay("blue", 8)).unwrap();
-    let names = |query: &ListQuery| client.some_overlays(query).unwrap().iter().map(|one| one.name.to_string()).collect::<Vec<_>>();
-    assert_eq!(names(&ListQuery::default()), ["blue", "ov0"]);
-    assert_eq!(names(&ListQuery { offset: 1, limit: Some(5), filter: None }), ["ov0"]);
-    assert_eq!(names(&ListQuery { filter: Some("lu".to_owned()), ..ListQuery::default() }), ["blue"]);
+    let names = |query: &OverlayQuery| client.some_overlays(query).unwrap().iter().map(|one| one.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&OverlayQuery::default()), ["blue", "ov0"]);
+    assert_eq!(names(&OverlayQuery { offset: 1, limit: Some(5), ..OverlayQuery::default() }), ["ov0"]);
+    assert_eq!(names(&OverlayQuery { sort: OverlaySort::Vnetid, ..OverlayQuery::default() }), ["ov0", "blue"]);
+    // Asked again, the list is told only if it has changed; a counter is no change.
+    let first = client.overlays_since(&OverlayQuery::default()).unwrap().unwrap();
+    let again = OverlayQuery { since: Some(first.generation), ..OverlayQuery::default() };
+    lab.rooms.world().overlays.get_mut(&ov0).unwrap().counters.sent = 9;
+    assert_eq!(client.overlays_since(&again).unwrap(), None);
+    assert_eq!(client.some_overlays(&again).unwrap().len(), 2, "who does not ask for a change gets all");
+    lab.rooms.world().overlays.get_mut(&ov0).unwrap().mtu = 1500;
+    assert_eq!(client.overlays_since(&again).unwrap().map(|part| part.rows.len()), Some(2));
+    assert_eq!(names(&OverlayQuery { filter: Some("lu".to_owned()), ..OverlayQuery::default() }), ["blue"]);
 
     let set = |value: Option<&str>| SetProperty { name: "mtu".to_owned(), value: value.map(str::to_owned) };
     let property = client.set_overlay_property(&ov0, &set(Some("1500"))).unwrap();
@@ -94,6 +103,22 @@ fn a_frame_is_traced_in_both_spellings() {
 }
 
 #[test]
+fn many_frames_are_traced_in_one_call_and_too_many_are_refused() {
+    let lab = Lab::start();
+    lab.client.create_overlay(&new_overlay("ov0", 7)).unwrap();
+    let ask = |frames: &[&str]| {
+        let frames = frames.iter().map(|hex| TraceFrame::Hex((*hex).to_owned())).collect();
+        lab.client.traces(&name("ov0"), &TracesRequest { frames, vnic: None })
+    };
+    let steps: Vec<String> = ask(&["00", "0011", ""]).unwrap().into_iter().flat_map(|trace| trace.steps).collect();
+    assert_eq!(steps, ["a frame of 1 bytes", "a frame of 2 bytes", "a frame of 0 bytes"]);
+    assert_eq!(ask(&[]).unwrap(), []);
+    assert_eq!(ask(&["00", "0"]).unwrap_err().to_string(), "frames[1]: ends in the middle of a byte; two hexadecimal digits make one");
+    assert_eq!(ask(&["00"; 256]).unwrap().len(), 256);
+    assert_eq!(ask(&["00"; 257]).unwrap_err().to_string(), "frames: 257 are not allowed in one call; 0-256 are");
+}
+
+#[test]
 fn a_vnic_lives_from_its_making_to_its_end() {
     let lab = Lab::start();
     let (client, v0) = (&lab.client, name("v0"));
@@ -129,7 +154,7 @@ fn each_refusal_is_a_sentence_and_changes_nothing() {
         ("/v1/overlays/ov0/targets?limit=many", vec![], 400, "query: limit: invalid digit found in string"),
         ("/v1/overlays/ov0/targets?limit=65537", vec![], 400, "limit: 65537 is not allowed; 0-65536 is"),
         ("/v1/overlays/ov0/targets?sort=colour", vec![], 400, "query: sort: unknown variant `colour`, expected one of `mac`,"),
-        ("/v1/overlays?filtr=x", vec![], 400, "query: filtr: unknown field `filtr`, expected one of `filter`,"),
+        ("/v1/overlays?filtr=x", vec![], 400, "query: filtr: unknown field `filtr`, expected one of `sort`, `order`, `filter`,"),
         ("/v1/overlays", post(""), 400, "body: is empty; a JSON object is needed"),
         ("/v1/overlays", post("{\"name\":"), 400, "body: EOF while parsing a value at line 1 column 8"),
         ("/v1/overlays", post("\u{1}"), 400, "body: expected value at line 1 column 1"),

@@ -3,9 +3,9 @@
 use crate::api::{Reply, Rooms};
 use overlay_api::control::{
     Answerer, Counters, Event, Flushed, Happening, NewOverlay, NewVnic, Overlay, OverlayState, Problem, Property, SetProperty, SetTarget,
-    Status, TargetPage, TargetQuery, Timestamp, Trace, TraceRequest, Vnic, VnicState,
+    Status, TargetPage, TargetQuery, Timestamp, Trace, TraceRequest, TracesRequest, Vnic, VnicState,
 };
-use overlay_api::{Access, EntryState, Kind, LinkName, PropertySpec, Source, StaticTarget, TargetRow, Verdict};
+use overlay_api::{Access, DropReason, EntryState, Kind, LinkName, PropertySpec, Source, StaticTarget, TargetRow, Verdict};
 use overlay_decoder::{Mac, Vni};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -37,7 +37,8 @@ pub(crate) fn name(text: &str) -> LinkName {
 }
 
 pub(crate) fn status() -> Status {
-    let answerer = Answerer { attached: false, reason: Some("nobody has connected".to_owned()), since: Timestamp::default() };
+    let answerer =
+        Answerer { attached: false, reason: Some("nobody has connected".to_owned()), since: Timestamp::default(), ..Answerer::default() };
     let since = Timestamp { seconds: 7, nanoseconds: 0 };
     Status { version: "0.1.0".to_owned(), pid: 1, since, workers: 2, answerer, counters: Counters::default(), refused_calls: 0 }
 }
@@ -213,6 +214,14 @@ impl Rooms for Fake {
         let vni = self.world().overlay(&overlay)?.vnetid;
         let frame = request.frame.bytes(Mac([2, 0, 0, 0, 0, 9]))?;
         Ok(Trace { steps: vec![format!("a frame of {} bytes", frame.len())], verdict: Verdict::Pending { vni, request: None } })
+    }
+
+    async fn traces(&self, overlay: LinkName, request: TracesRequest) -> Reply<Vec<Trace>> {
+        let vni = self.world().overlay(&overlay)?.vnetid;
+        let frames = request.bytes(Mac([2, 0, 0, 0, 0, 9]))?;
+        let verdict = Verdict::Drop { vni: Some(vni), reason: DropReason::TooBig };
+        let trace = |frame: Vec<u8>| Trace { steps: vec![format!("a frame of {} bytes", frame.len())], verdict: verdict.clone() };
+        Ok(frames.into_iter().map(trace).collect())
     }
 
     async fn vnics(&self) -> Reply<Vec<Vnic>> {

@@ -1,9 +1,9 @@
 //! Nobody keeps others from being answered: not by much, not by little, not by nonsense, not by hanging up.
 
-use super::super::serve::Patience;
 use super::Lab;
 use super::fake::name;
 use overlay_api::control::{BODY_MAX_BYTES, Problem};
+use overlay_serve::Patience;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -125,8 +125,7 @@ fn several_calls_fit_one_connection() {
 
 #[test]
 fn who_is_too_slow_loses_the_place_and_others_are_answered() {
-    let patience =
-        Patience { connections: 8, head: Duration::from_millis(300), body: Duration::from_millis(300), end: Duration::from_secs(2) };
+    let patience = Patience { connections: 8, head: Duration::from_millis(300), body: Duration::from_millis(300), ..Patience::default() };
     let lab = Lab::start_with(patience, None);
     let connect = || UnixStream::connect(&lab.socket).unwrap();
     // As many as there are places: silent, in the middle of the head, in the middle of the body.
@@ -159,4 +158,21 @@ fn a_reader_that_never_reads_does_not_hold_up_the_end() {
     lab.client.status().unwrap();
     lab.stop();
     assert!(!lab.socket.exists(), "the socket's file is gone");
+}
+
+#[test]
+fn who_asks_and_does_not_read_is_hung_up_on() {
+    let patience = Patience { connections: 1, answer: Duration::from_millis(200), ..Patience::default() };
+    let lab = Lab::start_with(patience, None);
+    // More than the socket's buffers hold.
+    for number in 0..2000 {
+        let called = format!("ov{number}");
+        lab.rooms.world().overlays.insert(name(&called), super::fake::overlay(&called, number));
+    }
+    let mut silent = UnixStream::connect(&lab.socket).unwrap();
+    silent.write_all(b"GET /v1/overlays HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    // There is room for one connection at a time: another one is answered when the first has been given up.
+    assert_eq!(lab.client.overlays().unwrap().len(), 2000);
+    let answer = rest_of(&mut silent);
+    assert!(answer.starts_with("HTTP/1.1 200") && !answer.ends_with("]\n"), "{} bytes came", answer.len());
 }

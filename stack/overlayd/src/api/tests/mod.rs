@@ -4,12 +4,11 @@ mod calls;
 pub(super) mod fake;
 mod hostile;
 mod rights;
-mod socket;
 
-use super::ControlSocket;
-use super::serve::{ApiThread, Patience, start_with};
+use super::routes::router;
 use fake::Fake;
 use overlay_client::Client;
+use overlay_serve::{ApiThread, ControlSocket, Patience, start_with};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -36,7 +35,7 @@ impl Lab {
         let socket = directory.path().join("run/overlay/overlayd.sock");
         let rooms = Arc::new(Fake::new());
         let opened = ControlSocket::open(&socket, gid).unwrap();
-        let api = Some(start_with(opened, Arc::clone(&rooms), patience).unwrap());
+        let api = Some(start_with(opened, Arc::clone(&rooms), router, patience).unwrap());
         Self { rooms, client: Client::new("overlayd", &socket), socket, api, _directory: directory }
     }
 

@@ -3,8 +3,8 @@
 use super::fake::name;
 use super::{Lab, can, has_program};
 use crate::api::routes::ROUTES;
-use crate::api::serve::Patience;
 use overlay_api::control::Problem;
+use overlay_serve::Patience;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
@@ -64,7 +64,7 @@ fn where_the_operator_lets_strangers_connect_they_read_and_change_nothing() {
     for (pattern, methods) in ROUTES {
         let path = pattern.replace("{name}", "ov0").replace("{mac}", "2:8:20:a:0:1");
         for method in *methods {
-            let reads = *method == "GET" || pattern.ends_with("/trace");
+            let reads = *method == "GET" || pattern.ends_with("/trace") || pattern.ends_with("/traces");
             if *pattern == "/v1/events" {
                 continue;
             }
@@ -79,7 +79,7 @@ fn where_the_operator_lets_strangers_connect_they_read_and_change_nothing() {
             assert_eq!((status, problem.error), (403, expected), "{method} {path}");
         }
     }
-    assert_eq!(tried, 9, "everything but GET and trace");
+    assert_eq!(tried, 9, "everything but GET, trace and traces");
     assert_eq!(lab.rooms.world().changes, 0);
     assert_eq!(lab.client.status().unwrap().refused_calls, tried);
     assert!(lab.client.metrics().unwrap().contains(&format!("\noverlayd_refused_calls_total {tried}\n")));

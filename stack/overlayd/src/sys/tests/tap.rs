@@ -19,7 +19,7 @@ use std::time::Instant;
 const SPACE: usize = 70_000;
 
 fn spec(name: &str, namespace: &Namespace) -> TapSpec {
-    TapSpec { name: name.into(), mac: Mac([2, 8, 0x20, 0, 0, 1]), mtu: 1450, netns: Some(namespace.name().into()), queues: 1 }
+    TapSpec { name: name.into(), mac: Mac([2, 8, 0x20, 0, 0, 1]), mtu: 1450, netns: Some(namespace.name().into()), queues: 1, stays: true }
 }
 
 /// The next frame for which `wanted` holds: the kernel's own (IPv6 neighbour discovery) pass by.
@@ -80,6 +80,24 @@ fn a_vnic_survives_the_daemon_with_its_addresses_and_routes() {
     assert_eq!(tap.link().unwrap(), LinkState { up: false, carrier: false, mtu: 1400, ..home("eth0") });
     tap.remove().unwrap();
     assert_eq!(shown(host, &["-o", "link", "show", "type", "tun"]), "");
+}
+
+#[test]
+fn a_vnic_that_is_not_to_stay_goes_with_the_daemon() {
+    let Some(_turn) = turn("a_vnic_that_is_not_to_stay_goes_with_the_daemon") else { return };
+    let lab = lab("goes");
+    let host = lab.host(1);
+    let passing = TapSpec { stays: false, ..spec("v0", host) };
+    let is_gone = || shown(host, &["-o", "link", "show", "type", "tun"]).is_empty().then_some(());
+    let tap = Tap::open(&passing).unwrap();
+    assert!(tap.link().unwrap().up);
+    drop(tap);
+    eventually("an interface that goes", is_gone);
+    // So does one that an earlier daemon left.
+    drop(Tap::open(&spec("v0", host)).unwrap());
+    assert_eq!(is_gone(), None);
+    drop(reopen(|| Tap::open(&passing)));
+    eventually("an interface that goes", is_gone);
 }
 
 #[test]
@@ -271,7 +289,7 @@ fn a_namespace_that_is_gone_is_said() {
     let named = Named::new("gone");
     let open = |netns: &str| {
         let mac = Mac([2, 8, 0x20, 0, 0, 1]);
-        Tap::open(&TapSpec { name: "v0".into(), mac, mtu: 1450, netns: Some(netns.into()), queues: 1 })
+        Tap::open(&TapSpec { name: "v0".into(), mac, mtu: 1450, netns: Some(netns.into()), queues: 1, stays: true })
     };
     let refused = |netns: &str| open(netns).map(drop).map_err(|error| (error.kind(), error.to_string())).unwrap_err();
     let (kind, text) = refused("overlayd-no-such");

@@ -1,29 +1,26 @@
 //! Who is at the other end, and may they change anything? Root and the group of the socket may.
 
-use super::Rooms;
-use super::answer::Refused;
-use super::routes::Shared;
-use crate::sys::peer_groups;
+use crate::groups::peer_groups;
+use crate::{Refused, Shared};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use overlay_api::control::{Problem, ProblemKind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::UnixStream;
 
 /// The process at the other end, as it was when it connected.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Peer {
-    pub(super) uid: u32,
+pub struct Peer {
+    uid: u32,
     /// Its process id; none where it is not visible from here.
-    pub(super) pid: Option<i32>,
+    pid: Option<i32>,
     /// All of its groups, the primary one too.
     groups: Vec<u32>,
 }
 
 impl Peer {
     /// Asks the kernel (SO_PEERCRED, SO_PEERGROUPS).
-    pub(super) fn of(stream: &UnixStream) -> std::io::Result<Self> {
+    pub(crate) fn of(stream: &UnixStream) -> std::io::Result<Self> {
         let credentials = stream.peer_cred()?;
         let mut groups = peer_groups(stream)?;
         groups.push(credentials.gid());
@@ -31,7 +28,8 @@ impl Peer {
     }
 
     /// Whether it may change anything, on a socket of group `gid`.
-    pub(super) fn may_change(&self, gid: u32) -> bool {
+    #[must_use]
+    pub fn may_change(&self, gid: u32) -> bool {
         self.uid == 0 || self.groups.contains(&gid)
     }
 }
@@ -39,25 +37,25 @@ impl Peer {
 /// Somebody who may change things. A handler that changes something takes this as its first argument: without it, the call never gets
 /// as far as its body.
 #[derive(Debug)]
-pub(super) struct Operator;
+pub struct Operator;
 
-impl<R: Rooms> FromRequestParts<Shared<R>> for Operator {
+impl<R: Send + Sync + 'static> FromRequestParts<Shared<R>> for Operator {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Shared<R>) -> Result<Self, Refused> {
         let peer = parts.extensions.get::<Arc<Peer>>();
         let (method, path) = (&parts.method, parts.uri.path());
         match peer {
-            Some(peer) if peer.may_change(api.gid) => {
+            Some(peer) if peer.may_change(api.gid()) => {
                 tracing::debug!(uid = peer.uid, pid = peer.pid, "{method} {path}");
                 Ok(Self)
             }
             _ => {
-                api.refused.fetch_add(1, Relaxed);
+                api.count_refused();
                 let uid = peer.map(|peer| peer.uid);
                 let who = uid.map_or_else(|| "whoever asks".to_owned(), |uid| format!("uid {uid}"));
                 tracing::warn!(uid, pid = peer.and_then(|peer| peer.pid), "refused: {method} {path}");
-                let problem = format!("{who} may not change anything; root and members of group {} may", api.gid);
+                let problem = format!("{who} may not change anything; root and members of group {} may", api.gid());
                 Err(Problem::new(ProblemKind::Forbidden, problem).into())
             }
         }

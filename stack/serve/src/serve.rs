@@ -1,8 +1,8 @@
 //! How is the API kept going, whoever connects? A thread with a small runtime; a task for each connection.
 
-use super::peer::Peer;
-use super::routes::{Api, router};
-use super::{ControlSocket, Rooms};
+use crate::patient::Patient;
+use crate::{ControlSocket, Peer};
+use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -12,7 +12,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -25,33 +25,85 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How much of others' slowness is borne.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Patience {
+pub struct Patience {
     /// Connections at one time. More wait to be accepted.
-    pub(super) connections: usize,
+    pub connections: usize,
     /// How long the head of a request may take, and how long a connection may have nothing to ask.
-    pub(super) head: Duration,
+    pub head: Duration,
     /// How long a request's body may take.
-    pub(super) body: Duration,
+    pub body: Duration,
+    /// How long a reader may take nothing of its answer. It has all of it then, or nothing more.
+    pub answer: Duration,
     /// How long calls that have begun are waited for at the end.
-    pub(super) end: Duration,
+    pub end: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { connections: 512, head: Duration::from_secs(30), body: Duration::from_secs(10), end: Duration::from_secs(2) }
+        Self {
+            connections: 512,
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(60),
+            end: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What all calls share.
+#[derive(Debug)]
+pub struct Api<R> {
+    /// Who does what is asked.
+    pub rooms: Arc<R>,
+    gid: u32,
+    patience: Patience,
+    /// Calls that were refused because of who made them.
+    refused: AtomicU64,
+    stop: watch::Receiver<bool>,
+}
+
+/// The state of the routes.
+pub type Shared<R> = Arc<Api<R>>;
+
+impl<R> Api<R> {
+    /// The group that may change things.
+    #[must_use]
+    pub fn gid(&self) -> u32 {
+        self.gid
+    }
+
+    /// How much of others' slowness is borne.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// Calls that were refused because of who made them.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    pub(crate) fn count_refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Says that it is over.
+    pub(crate) fn stop(&self) -> watch::Receiver<bool> {
+        self.stop.clone()
     }
 }
 
 /// The API, running.
 #[derive(Debug)]
-pub(crate) struct ApiThread {
+pub struct ApiThread {
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
 }
 
 impl ApiThread {
     /// Ends it: the socket is gone at once, calls that have begun get a moment to end. Streams of events end.
-    pub(crate) fn stop(self) {
+    pub fn stop(self) {
         // It fails if the thread has ended, which is what is wanted.
         let _ = self.stop.send(true);
         if self.thread.join().is_err() {
@@ -60,16 +112,28 @@ impl ApiThread {
     }
 }
 
-/// Answers what comes over `socket` from now on, until [`ApiThread::stop`] or the end of what this returns.
+/// Answers what comes over `socket` from now on by the routes of `router`, until [`ApiThread::stop`] or the end of what this returns.
 ///
 /// # Errors
 /// The system has no thread or no descriptor left.
-pub(crate) fn start<R: Rooms>(socket: ControlSocket, rooms: Arc<R>) -> io::Result<ApiThread> {
-    start_with(socket, rooms, Patience::default())
+pub fn start<R: Send + Sync + 'static>(
+    socket: ControlSocket,
+    rooms: Arc<R>,
+    router: impl FnOnce(Shared<R>) -> Router + Send + 'static,
+) -> io::Result<ApiThread> {
+    start_with(socket, rooms, router, Patience::default())
 }
 
 /// As [`start`], with other bounds.
-pub(super) fn start_with<R: Rooms>(socket: ControlSocket, rooms: Arc<R>, patience: Patience) -> io::Result<ApiThread> {
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with<R: Send + Sync + 'static>(
+    socket: ControlSocket,
+    rooms: Arc<R>,
+    router: impl FnOnce(Shared<R>) -> Router + Send + 'static,
+    patience: Patience,
+) -> io::Result<ApiThread> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = watch::channel(false);
     let listener = {
@@ -77,22 +141,16 @@ pub(super) fn start_with<R: Rooms>(socket: ControlSocket, rooms: Arc<R>, patienc
         UnixListener::from_std(socket.listener()?)?
     };
     let thread = Builder::new().name("api".to_owned()).spawn(move || {
-        runtime.block_on(serve(listener, socket, rooms, patience, stopped));
+        let api = Api { rooms, gid: socket.gid(), patience, refused: AtomicU64::new(0), stop: stopped.clone() };
+        let router = router(Arc::new(api));
+        runtime.block_on(serve(listener, socket, router, patience, stopped));
         // What is left are connections that had their time.
         runtime.shutdown_background();
     })?;
     Ok(ApiThread { stop, thread })
 }
 
-async fn serve<R: Rooms>(
-    listener: UnixListener,
-    socket: ControlSocket,
-    rooms: Arc<R>,
-    patience: Patience,
-    mut stop: watch::Receiver<bool>,
-) {
-    let api = Api { rooms, gid: socket.gid(), patience, refused: AtomicU64::new(0), stop: stop.clone() };
-    let router = router(Arc::new(api));
+async fn serve(listener: UnixListener, socket: ControlSocket, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(patience.connections));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
@@ -126,7 +184,7 @@ async fn serve<R: Rooms>(
             request.extensions_mut().insert(Arc::clone(&peer));
             routes.call(request)
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(Patient::new(stream, patience.answer)), service));
         tokio::spawn(async move {
             // Hung up, too slow, not HTTP: the other end's business.
             if let Err(error) = connection.await {

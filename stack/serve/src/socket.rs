@@ -1,4 +1,4 @@
-//! Where does the API listen? A socket that is there with its owner, group and mode, or not at all; one daemon has it at a time.
+//! Where does a daemon listen, for calls and for who answers lookups? A socket that is there with its owner, group and mode, or not at all; one daemon has it at a time.
 //!
 //! ```text
 //!  lock PATH.lock ─ taken: another daemon runs
@@ -11,12 +11,13 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 /// Who may connect: the owner and the group.
@@ -26,13 +27,25 @@ const BACKLOG: i32 = 512;
 /// Longest path of a socket (unix(7): sun_path has 108 bytes with the final zero).
 const PATH_MAX_BYTES: usize = 107;
 
-/// Why there is no control socket: a sentence.
+/// What a socket is for, and who may connect to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Wanted {
+    /// Its name in sentences.
+    what: &'static str,
+    kind: SockType,
+    /// Its owner; none is the process's user.
+    uid: Option<u32>,
+    /// Its group; none is the process's.
+    gid: Option<u32>,
+}
+
+/// Why there is no socket: a sentence.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct SocketError(String);
+pub struct SocketError(String);
 
 impl SocketError {
-    fn new(path: &Path, problem: impl fmt::Display) -> Self {
-        Self(format!("control socket {}: {problem}", path.display()))
+    fn new(what: &str, path: &Path, problem: impl fmt::Display) -> Self {
+        Self(format!("{what} {}: {problem}", path.display()))
     }
 }
 
@@ -46,7 +59,8 @@ impl std::error::Error for SocketError {}
 
 /// A socket that is listened on. Its file goes when this does.
 #[derive(Debug)]
-pub(crate) struct ControlSocket {
+pub struct ControlSocket {
+    what: &'static str,
     path: PathBuf,
     listener: UnixListener,
     gid: u32,
@@ -62,9 +76,22 @@ impl ControlSocket {
     ///
     /// # Errors
     /// Another daemon has it, something else has the name, or what the system refuses.
-    pub(crate) fn open(path: &Path, gid: Option<u32>) -> Result<Self, SocketError> {
-        let wrong = |problem: &dyn fmt::Display| SocketError::new(path, problem);
-        let cannot = |what: &'static str| move |error: io::Error| SocketError::new(path, format_args!("cannot {what}: {error}"));
+    pub fn open(path: &Path, gid: Option<u32>) -> Result<Self, SocketError> {
+        Self::open_as(path, Wanted { what: "control socket", kind: SockType::Stream, uid: None, gid })
+    }
+
+    /// The same for packets, and for the user `uid` who answers lookups; without one, the user of this process.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_lookup(path: &Path, uid: Option<u32>) -> Result<Self, SocketError> {
+        Self::open_as(path, Wanted { what: "lookup socket", kind: SockType::SeqPacket, uid, gid: None })
+    }
+
+    fn open_as(path: &Path, wanted: Wanted) -> Result<Self, SocketError> {
+        let wrong = |problem: &dyn fmt::Display| SocketError::new(wanted.what, path, problem);
+        let cannot =
+            |doing: &'static str| move |error: io::Error| SocketError::new(wanted.what, path, format_args!("cannot {doing}: {error}"));
         let bytes = path.as_os_str().len();
         if bytes > PATH_MAX_BYTES {
             return Err(wrong(&format_args!("the path has {bytes} bytes; at most {PATH_MAX_BYTES} are possible")));
@@ -74,7 +101,7 @@ impl ControlSocket {
         let mut lock_name = name.to_owned();
         lock_name.push(".lock");
         let lock = lock(&directory.join(lock_name)).map_err(|problem| wrong(&problem))?;
-        check_free(path).map_err(|problem| wrong(&problem))?;
+        check_free(path, wanted.kind).map_err(|problem| wrong(&problem))?;
 
         let pid = std::process::id();
         let beside = directory.join(format!(".{pid}"));
@@ -82,10 +109,10 @@ impl ControlSocket {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(cannot("remove what an earlier process left")(error)),
             _ => {}
         }
-        let opened = Self::bind(&beside, gid).and_then(|(listener, gid)| {
+        let opened = Self::bind(&beside, wanted).and_then(|(listener, gid)| {
             let file = fs::symlink_metadata(&beside)?;
             fs::rename(&beside, path)?;
-            Ok(Self { path: path.to_owned(), listener, gid, file: (file.dev(), file.ino()), _lock: lock })
+            Ok(Self { what: wanted.what, path: path.to_owned(), listener, gid, file: (file.dev(), file.ino()), _lock: lock })
         });
         if opened.is_err() {
             // The first error is the one to tell.
@@ -94,12 +121,12 @@ impl ControlSocket {
         opened.map_err(cannot("listen"))
     }
 
-    fn bind(path: &Path, gid: Option<u32>) -> io::Result<(UnixListener, u32)> {
+    fn bind(path: &Path, Wanted { kind, uid, gid, .. }: Wanted) -> io::Result<(UnixListener, u32)> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let descriptor = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        bind(std::os::fd::AsRawFd::as_raw_fd(&descriptor), &UnixAddr::new(path)?)?;
-        if gid.is_some() {
-            chown(path, None, gid)?;
+        let descriptor = socket(AddressFamily::Unix, kind, flags, None)?;
+        bind(descriptor.as_raw_fd(), &UnixAddr::new(path)?)?;
+        if uid.is_some() || gid.is_some() {
+            chown(path, uid, gid)?;
         }
         fs::set_permissions(path, Permissions::from_mode(MODE))?;
         listen(&descriptor, Backlog::new(BACKLOG)?)?;
@@ -107,12 +134,16 @@ impl ControlSocket {
     }
 
     /// The group that may connect, and change things.
-    pub(crate) fn gid(&self) -> u32 {
+    #[must_use]
+    pub fn gid(&self) -> u32 {
         self.gid
     }
 
     /// The socket itself. It does not block.
-    pub(super) fn listener(&self) -> io::Result<UnixListener> {
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn listener(&self) -> io::Result<UnixListener> {
         self.listener.try_clone()
     }
 }
@@ -121,7 +152,7 @@ impl Drop for ControlSocket {
     fn drop(&mut self) {
         let ours = fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.file);
         if ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!("control socket {}: cannot remove it: {error}", self.path.display());
+            tracing::warn!("{} {}: cannot remove it: {error}", self.what, self.path.display());
         }
     }
 }
@@ -147,16 +178,34 @@ fn lock(path: &Path) -> Result<Flock<File>, String> {
 }
 
 /// Whether nothing has that name but perhaps a socket that nobody listens on.
-fn check_free(path: &Path) -> Result<(), String> {
+fn check_free(path: &Path, kind: SockType) -> Result<(), String> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(format!("cannot look at it: {error}")),
         Ok(file) if !file.file_type().is_socket() => return Err("there is something of that name that is no socket; remove it".to_owned()),
         Ok(_) => {}
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err("another daemon answers there; one at a time can".to_owned()),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let tried = socket(AddressFamily::Unix, kind, flags, None).and_then(|fd| connect(fd.as_raw_fd(), &UnixAddr::new(path)?));
+    match tried {
+        // Of another type, but somebody listens; with a full queue, too.
+        Ok(()) | Err(Errno::EPROTOTYPE | Errno::EAGAIN) => Err("another daemon answers there; one at a time can".to_owned()),
+        Err(Errno::ECONNREFUSED) => Ok(()),
         Err(error) => Err(format!("cannot tell whether another daemon answers there: {error}")),
+    }
+}
+
+/// The id of a group, by its name or as a number: what `--group` says.
+///
+/// # Errors
+/// A sentence.
+pub fn group_id(name: &str) -> Result<u32, String> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    match nix::unistd::Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(format!("--group {name}: there is no group of that name")),
+        Err(error) => Err(format!("--group {name}: {error}")),
     }
 }

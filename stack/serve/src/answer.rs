@@ -1,7 +1,6 @@
 //! How does a request become a type, and a type an answer? JSON both ways; whatever is wrong is a [`Problem`].
 
-use super::Rooms;
-use super::routes::Shared;
+use crate::Shared;
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
@@ -16,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 /// A refusal on its way out.
 #[derive(Debug)]
-pub(super) struct Refused(Problem);
+pub struct Refused(Problem);
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
@@ -35,21 +34,38 @@ fn status_of(kind: ProblemKind) -> StatusCode {
 }
 
 /// What a handler comes back with.
-pub(super) type Answered = Result<Response, Refused>;
+pub type Answered = Result<Response, Refused>;
 
 /// 200 with `body`.
-pub(super) fn ok(body: &impl Serialize) -> Answered {
+///
+/// # Errors
+/// None: it is the type that handlers need.
+pub fn ok(body: &impl Serialize) -> Answered {
     Ok(json(StatusCode::OK, body))
 }
 
 /// 201 with what was made.
-pub(super) fn created(body: &impl Serialize) -> Answered {
+///
+/// # Errors
+/// None: it is the type that handlers need.
+pub fn created(body: &impl Serialize) -> Answered {
     Ok(json(StatusCode::CREATED, body))
 }
 
 /// 204: done, and there is nothing to say about it.
-pub(super) fn done() -> Answered {
+///
+/// # Errors
+/// None: it is the type that handlers need.
+pub fn done() -> Answered {
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// 304: the caller has it already.
+///
+/// # Errors
+/// None: it is the type that handlers need.
+pub fn unchanged() -> Answered {
+    Ok(StatusCode::NOT_MODIFIED.into_response())
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
@@ -68,9 +84,9 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// A body of JSON, whatever its Content-Type says: `curl -d` sets none that would fit.
 #[derive(Debug)]
-pub(super) struct Json<T>(pub(super) T);
+pub struct Json<T>(pub T);
 
-impl<T: DeserializeOwned, R: Rooms> FromRequest<Shared<R>> for Json<T> {
+impl<T: DeserializeOwned, R: Send + Sync + 'static> FromRequest<Shared<R>> for Json<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, api: &Shared<R>) -> Result<Self, Refused> {
@@ -82,10 +98,10 @@ impl<T: DeserializeOwned, R: Rooms> FromRequest<Shared<R>> for Json<T> {
         if request.body().size_hint().lower() > BODY_MAX_BYTES as u64 {
             return Err(too_large());
         }
-        let read = tokio::time::timeout(api.patience.body, Bytes::from_request(request, api)).await;
+        let read = tokio::time::timeout(api.patience().body, Bytes::from_request(request, api)).await;
         let bytes = match read {
             Err(_) => {
-                let problem = format!("body: has not arrived within {:?}", api.patience.body);
+                let problem = format!("body: has not arrived within {:?}", api.patience().body);
                 return Err(Problem::new(ProblemKind::Slow, problem).into());
             }
             Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Err(too_large()),
@@ -101,7 +117,7 @@ impl<T: DeserializeOwned, R: Rooms> FromRequest<Shared<R>> for Json<T> {
 
 /// The query of a request, without one the default.
 #[derive(Debug)]
-pub(super) struct Asked<T>(pub(super) T);
+pub struct Asked<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     type Rejection = Refused;
@@ -125,7 +141,7 @@ fn cause(error: &dyn std::error::Error) -> String {
 
 /// The name in a path.
 #[derive(Debug)]
-pub(super) struct Named(pub(super) LinkName);
+pub struct Named(pub LinkName);
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Refused;
@@ -138,7 +154,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
 /// The name and the inner destination in a path.
 #[derive(Debug)]
-pub(super) struct NamedTarget(pub(super) LinkName, pub(super) Mac);
+pub struct NamedTarget(pub LinkName, pub Mac);
 
 impl<S: Send + Sync> FromRequestParts<S> for NamedTarget {
     type Rejection = Refused;
@@ -156,13 +172,13 @@ async fn path<T: DeserializeOwned + Send, S: Send + Sync>(parts: &mut Parts, sta
 }
 
 /// 404: there is no such path.
-pub(super) fn no_path(path: &str, paths: impl Iterator<Item = &'static str>) -> Refused {
+pub(crate) fn no_path(path: &str, paths: impl Iterator<Item = &'static str>) -> Refused {
     let paths: Vec<_> = paths.collect();
     Problem::new(ProblemKind::Unknown, format!("{}: there is no such path; there are {}", shown(path), paths.join(", "))).into()
 }
 
 /// 405: the path has other methods.
-pub(super) fn no_method(method: &Method, path: &str, methods: &[&str]) -> Refused {
+pub(crate) fn no_method(method: &Method, path: &str, methods: &[&str]) -> Refused {
     let method = shown(method.as_str());
     Problem::new(ProblemKind::Method, format!("{}: there is no {method}; there is {}", shown(path), methods.join(", "))).into()
 }

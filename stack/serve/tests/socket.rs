@@ -1,6 +1,6 @@
 //! The socket's file: there with its mode and group or not at all, and one daemon's at a time.
 
-use crate::api::ControlSocket;
+use overlay_serve::ControlSocket;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,0 +1,148 @@
+//! Has a file changed? One thread looks at all of them, a few times a second, by what stat(2) says of the path.
+//!
+//! Looking is all that works everywhere: a file that was written to, or replaced by a rename; a link that was changed anywhere on the
+//! way (Kubernetes swaps a directory's); a mount that went; a network file system. It costs a system call for each file and look.
+
+use super::read::{Stamp, read, stamp};
+use super::table::Table;
+use overlay_api::Mapping;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::Builder;
+use std::time::Duration;
+
+/// Time between two looks. What does not parse is reported at the second look: it may be half written at the first.
+const EVERY: Duration = Duration::from_millis(250);
+
+type Files = Arc<Mutex<BTreeMap<PathBuf, Arc<Mutex<File>>>>>;
+
+/// The thread that looks. It ends with the process.
+pub(crate) struct Watcher {
+    files: Files,
+}
+
+/// A file that instances name.
+struct File {
+    path: PathBuf,
+    seen: Option<Stamp>,
+    /// What came of reading it.
+    read: Result<Arc<Mapping>, String>,
+    /// It did not parse, and may have been half written: said only if it is so at the next look.
+    doubtful: bool,
+    tables: Vec<Weak<Table>>,
+}
+
+/// Keeps a file watched, for one instance.
+pub(crate) struct Watch {
+    file: Arc<Mutex<File>>,
+}
+
+impl Watch {
+    /// Reads the file now, whether it looks changed or not.
+    pub(crate) fn look_now(&self) {
+        let mut file = lock(&self.file);
+        file.doubtful = false;
+        file.seen = stamp(&file.path);
+        let read = file.again();
+        file.settle(read);
+    }
+}
+
+fn lock(file: &Mutex<File>) -> MutexGuard<'_, File> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Watcher {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(crate) fn start() -> io::Result<Self> {
+        let files = Files::default();
+        let weak = Arc::downgrade(&files);
+        Builder::new().name("files".to_owned()).spawn(move || {
+            while let Some(files) = weak.upgrade() {
+                look_at_all(&files);
+                drop(files);
+                std::thread::sleep(EVERY);
+            }
+        })?;
+        Ok(Self { files })
+    }
+
+    /// Gives a table what the file says, now and whenever it changes, until the result is dropped.
+    pub(crate) fn watch(&self, path: &Path, table: &Arc<Table>) -> Watch {
+        let file = {
+            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(files.entry(path.to_owned()).or_insert_with(|| {
+                let read = Err("has not been read yet".to_owned());
+                Arc::new(Mutex::new(File { path: path.to_owned(), seen: None, read, doubtful: false, tables: Vec::new() }))
+            }))
+        };
+        let mut locked = lock(&file);
+        let now = stamp(path);
+        if locked.read.is_err() || now != locked.seen {
+            locked.doubtful = false;
+            locked.seen = now;
+            let read = locked.again();
+            locked.settle(read);
+        }
+        table.take(&locked.read);
+        locked.tables.push(Arc::downgrade(table));
+        drop(locked);
+        Watch { file }
+    }
+}
+
+fn look_at_all(files: &Files) {
+    let all: Vec<Arc<Mutex<File>>> = {
+        let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who watches a file holds it, too.
+        files.retain(|_, file| Arc::strong_count(file) > 1);
+        files.values().cloned().collect()
+    };
+    for file in all {
+        lock(&file).look();
+    }
+}
+
+impl File {
+    /// Reads it again if there is a reason to.
+    fn look(&mut self) {
+        let now = stamp(&self.path);
+        let changed = now != self.seen;
+        if !changed && !self.doubtful {
+            return;
+        }
+        let was_doubtful = std::mem::replace(&mut self.doubtful, false) && !changed;
+        self.seen = now;
+        let read = self.again();
+        if read.is_err() && !was_doubtful {
+            self.doubtful = true;
+            return;
+        }
+        self.settle(read);
+    }
+
+    fn again(&self) -> Result<Arc<Mapping>, String> {
+        let mapping = read(&self.path)?;
+        for note in mapping.notes() {
+            tracing::warn!("{note}");
+        }
+        if mapping.notes_left_out() > 0 {
+            tracing::warn!("{}: {} more keys without a meaning here", self.path.display(), mapping.notes_left_out());
+        }
+        Ok(Arc::new(mapping))
+    }
+
+    /// This is so: all who name the file are told.
+    fn settle(&mut self, read: Result<Arc<Mapping>, String>) {
+        self.read = read;
+        self.tables.retain(|table| table.strong_count() > 0);
+        for table in self.tables.iter().filter_map(Weak::upgrade) {
+            table.take(&self.read);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! varpd: the daemon around the answering library. It owns plugins and their instances, and nothing that overlayd could not give it again.
+//!
+//! ```text
+//!  overlayd ── lookup.sock ──► connection: reader ──► Instances ──► plugin: lookup
+//!                               ▲   │ tasks             ▲             │ answer
+//!                               │   ▼                   │             ▼
+//!                               │  workers ── start ────┘          Outlet: packets
+//!                               └───────────────────────────────────── writer
+//!  varpd.sock ──► api: status, instances, log level, events          files: the mapping files, watched
+//! ```
+//!
+//! The reader never waits for a plugin's start, nor for a file: a lookup in, an answer out, one system call for each packet either way.
+//! Nothing here needs a privilege.
+#![forbid(unsafe_code)]
+
+mod api;
+mod connection;
+mod events;
+mod files;
+mod flags;
+mod log;
+mod outlet;
+mod query;
+mod workers;
+
+use clap::{CommandFactory, Parser};
+use connection::Link;
+use events::Journal;
+use flags::{Flags, GenerateFlag};
+use log::Log;
+use overlay_api::Paths;
+use overlay_serve::{ControlSocket, group_id};
+use overlay_varpd::instances::Instances;
+use overlay_varpd::plugin::Plugin;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use workers::Workers;
+
+/// What the threads share.
+struct Varpd {
+    instances: Mutex<Instances>,
+    link: Link,
+    journal: Arc<Journal>,
+    log: Log,
+}
+
+impl Varpd {
+    /// The instances, for as long as a few lookups take.
+    fn instances(&self) -> MutexGuard<'_, Instances> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let done = match (flags.generate, flags.query()) {
+        (Some(what), _) => generate(what).map_err(|error| error.to_string()),
+        (None, Some(query)) => query::run(&flags, query),
+        (None, None) => run(&flags),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            // The log may not be there yet, or not be wanted.
+            let _ = writeln!(io::stderr(), "varpd: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The plugins that there are.
+fn plugins(_flags: &Flags, _paths: &Paths) -> Result<Vec<Arc<dyn Plugin>>, String> {
+    let files = files::Files::start().map_err(|error| format!("the mapping files cannot be watched: {error}"))?;
+    Ok(vec![Arc::new(files)])
+}
+
+fn run(flags: &Flags) -> Result<(), String> {
+    let log = Log::start(flags.verbose);
+    // A daemon that goes on with a thread missing looks alive and is not; its service manager starts it again.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        hook(panic);
+        std::process::abort();
+    }));
+    if let Err(error) = overlay_probes::register() {
+        tracing::warn!("probes cannot be registered: {error}");
+    }
+    let paths = Paths::chosen(flags.root.clone(), None);
+    let group = flags.group.as_deref().map(group_id).transpose()?;
+    let socket = ControlSocket::open(&paths.varpd_socket(), group).map_err(|error| error.to_string())?;
+    let journal = Arc::new(Journal::new());
+    let plugins = plugins(flags, &paths)?;
+    let instances = Mutex::new(Instances::new(plugins, Arc::<Journal>::clone(&journal)));
+    let varpd = Arc::new(Varpd { instances, link: Link::new(paths.lookup_socket()), journal, log });
+    let workers = Workers::start(&varpd).map_err(|error| format!("the worker threads cannot be started: {error}"))?;
+    let server = api::start(socket, &varpd).map_err(|error| format!("the control socket cannot be served: {error}"))?;
+    let signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]);
+    let mut signals = signals.map_err(|error| format!("signals cannot be waited for: {error}"))?;
+    let reader = connection::start(&varpd, workers).map_err(|error| format!("the reader thread cannot be started: {error}"))?;
+
+    tracing::info!("ready: {}", paths.varpd_socket().display());
+    // Without a service manager there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    for signal in signals.forever() {
+        // A terminal that goes, or a habit: files are looked at without being told.
+        if signal != SIGHUP {
+            tracing::info!("signal {signal}: ending");
+            break;
+        }
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    server.stop();
+    varpd.link.stop();
+    reader.join().map_err(|_| "the reader thread panicked".to_owned())
+}
+
+fn generate(what: GenerateFlag) -> io::Result<()> {
+    let mut command = Flags::command();
+    let mut page = Vec::new();
+    match what {
+        GenerateFlag::Man => clap_mangen::Man::new(command).render(&mut page)?,
+        GenerateFlag::Bash => clap_complete::generate(clap_complete::Shell::Bash, &mut command, "varpd", &mut page),
+        GenerateFlag::Zsh => clap_complete::generate(clap_complete::Shell::Zsh, &mut command, "varpd", &mut page),
+        GenerateFlag::Fish => clap_complete::generate(clap_complete::Shell::Fish, &mut command, "varpd", &mut page),
+    }
+    io::stdout().write_all(&page)
+}
