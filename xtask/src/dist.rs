@@ -1,9 +1,10 @@
-//! What does someone install? One archive: programs, man pages, shell completions, licences.
+//! What does someone install? One archive: programs, man pages, shell completions, units of systemd, documentation, licences.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use crate::run::{Outcome, PROGRAMS, Workspace, checked, output_of, step};
+use crate::run::{Outcome, PROGRAMS, Program, Workspace, checked, output_of, step};
 use crate::{Task, install};
 
 /// Shell completions: (what `--generate` is given, folder, file name before and after the program's name).
@@ -27,16 +28,24 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
         if tree.exists() {
             std::fs::remove_dir_all(&tree).map_err(|error| format!("{} cannot be removed: {error}", workspace.shown(&tree)))?;
         }
-        for (_package, program) in PROGRAMS {
+        for Program { name: program, section, service } in PROGRAMS {
             let built = programs.join(program);
             copy(&built, &tree.join("bin").join(program))?;
-            write(&tree.join("share/man/man1").join(format!("{program}.1")), &generated(&built, "man")?)?;
+            write(&tree.join(format!("share/man/man{section}/{program}.{section}")), &generated(&built, "man")?)?;
+            if let Some(service) = service {
+                let service = workspace.root.join(service);
+                copy(&service, &tree.join("lib/systemd/system").join(service.file_name().unwrap_or_default()))?;
+            }
             for (shell, folder, before, after) in COMPLETIONS {
                 write(&tree.join(folder).join(format!("{before}{program}{after}")), &generated(&built, shell)?)?;
             }
         }
         for paper in PAPERS.iter().filter(|paper| workspace.root.join(paper).is_file()) {
             copy(&workspace.root.join(paper), &tree.join("share/doc/overlay").join(paper))?;
+        }
+        // Where the README's links lead.
+        for page in pages(&workspace.root.join("docs"))? {
+            copy(&workspace.root.join("docs").join(&page), &tree.join("share/doc/overlay/docs").join(&page))?;
         }
         Ok(())
     })?;
@@ -50,6 +59,14 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
     })?;
     println!("\n{}", workspace.shown(&dist.join(archive)));
     Ok(())
+}
+
+/// The pages and schemas of a folder.
+fn pages(folder: &Path) -> Outcome<Vec<OsString>> {
+    let failed = |error| format!("{} cannot be read: {error}", folder.display());
+    let names = std::fs::read_dir(folder).map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.file_name()));
+    let names: Vec<OsString> = names.collect::<Outcome<_>>()?;
+    Ok(names.into_iter().filter(|name| [".md", ".json"].iter().any(|end| name.to_string_lossy().ends_with(end))).collect())
 }
 
 /// What a program writes about itself with its hidden option `--generate`.

@@ -39,15 +39,22 @@ const NEEDS: &[Need] = &[
     Need { package: "zstd", presence: Presence::Program("zstd"), tasks: &[Task::Test] },
     // Labs: namespaces with links as on a wire, pings, dropped packets; and a program started as somebody without rights, or on one core.
     Need { package: "iproute2", presence: Presence::Program("ip"), tasks: &[Task::Demo, Task::Test, Task::Bench] },
-    Need { package: "iputils-ping", presence: Presence::Program("ping"), tasks: &[Task::Demo, Task::Test] },
-    // A session of the README pipes JSON into it.
+    Need { package: "iputils-ping", presence: Presence::Program("ping"), tasks: &[Task::Demo, Task::Test, Task::Bench] },
+    // Sessions of the README ask for JSON, and pipe it.
     Need { package: "python3", presence: Presence::Program("python3"), tasks: &[Task::Test] },
+    Need { package: "curl", presence: Presence::Program("curl"), tasks: &[Task::Test] },
+    // Say whether the unit of systemd and the manual pages are sound.
+    Need { package: "groff", presence: Presence::Program("groff"), tasks: &[Task::Test] },
+    Need { package: "systemd", presence: Presence::Program("systemd-analyze"), tasks: &[Task::Test] },
     Need { package: "nftables", presence: Presence::Program("nft"), tasks: &[Task::Test] },
     Need { package: "ethtool", presence: Presence::Program("ethtool"), tasks: &[Task::Test, Task::Bench] },
-    Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Test, Task::Bench] },
+    Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Demo, Task::Test, Task::Bench] },
     // Watches the probes; readelf reads the notes that announce them.
     Need { package: "bpftrace", presence: Presence::Program("bpftrace"), tasks: &[Task::Test] },
     Need { package: "binutils", presence: Presence::Program("readelf"), tasks: &[Task::Test] },
+    // The load of the data path's benchmark, and a peer.
+    Need { package: "iperf3", presence: Presence::Program("iperf3"), tasks: &[Task::Bench] },
+    Need { package: "openvswitch-switch", presence: Presence::Program("ovs-vswitchd"), tasks: &[Task::Bench] },
     // GNU time reads a child's peak memory.
     Need { package: "time", presence: Presence::Program("time"), tasks: &[Task::Bench] },
     // Counts instructions, where a clock on a shared machine cannot tell one per cent.

@@ -41,13 +41,18 @@ struct Usage {
 }
 
 const TASKS: &[Usage] = &[
-    Usage { task: Task::Demo, word: "demo", arguments: "", does: "show overlay-snoop at work on the captures of this repository" },
+    Usage {
+        task: Task::Demo,
+        word: "demo",
+        arguments: "",
+        does: "show the suite at work: on captures, live, and with an overlay between two hosts",
+    },
     Usage { task: Task::Test, word: "test", arguments: "[--quick]", does: "run every check; --quick leaves out the end-to-end tests" },
     Usage {
         task: Task::Bench,
         word: "bench",
-        arguments: "[NAME]",
-        does: "measure against peers and write docs/benchmarks.md; names: decode, live, engine, table",
+        arguments: "[NAME [OPTION..]]",
+        does: "measure against peers and write docs/benchmarks.md; names: decode, live, engine, table, datapath (--quick, --only LABEL)",
     },
     Usage {
         task: Task::Fuzz,
@@ -56,7 +61,7 @@ const TASKS: &[Usage] = &[
         does: "feed random input to every fuzz target, 60 seconds each; --coverage uses libFuzzer with AddressSanitizer",
     },
     Usage { task: Task::Fresh, word: "fresh", arguments: "[--quick]", does: "clone HEAD into an empty folder and test it there" },
-    Usage { task: Task::Dist, word: "dist", arguments: "", does: "build the release archive: programs, man pages, completions" },
+    Usage { task: Task::Dist, word: "dist", arguments: "", does: "build the release archive: programs, man pages, completions, units" },
     Usage { task: Task::Help, word: "help", arguments: "", does: "print this list" },
 ];
 

@@ -11,8 +11,22 @@ use std::time::{Duration, Instant};
 /// What a task gives: nothing, or one sentence that says what went wrong (empty when it has been said).
 pub(crate) type Outcome<T = ()> = Result<T, String>;
 
-/// The binaries of the suite: (package, program).
-pub(crate) const PROGRAMS: &[(&str, &str)] = &[("overlay-snoop", "overlay-snoop")];
+/// A binary of the suite.
+pub(crate) struct Program {
+    /// Its package, which has the same name.
+    pub(crate) name: &'static str,
+    /// The section of its manual page: 1 for everybody, 8 for administrators (man-pages(7)).
+    pub(crate) section: u8,
+    /// Its unit of systemd, below the root of the repository.
+    pub(crate) service: Option<&'static str>,
+}
+
+/// The binaries of the suite.
+pub(crate) const PROGRAMS: &[Program] = &[
+    Program { name: "overlay-snoop", section: 1, service: None },
+    Program { name: "overlayd", section: 8, service: Some("stack/overlayd/overlayd.service") },
+    Program { name: "overlayadm", section: 8, service: None },
+];
 
 /// The folders of one checkout.
 pub(crate) struct Workspace {
@@ -60,8 +74,8 @@ impl Workspace {
     /// Builds all programs of the suite for release; returns the folder they are in.
     pub(crate) fn build_programs(&self) -> Outcome<PathBuf> {
         let mut command = self.cargo(&["build", "--release"]);
-        for (package, program) in PROGRAMS {
-            command.args(["--package", package, "--bin", program]);
+        for Program { name, .. } in PROGRAMS {
+            command.args(["--package", name, "--bin", name]);
         }
         checked(&mut command)?;
         Ok(self.target.join("release"))

@@ -1,4 +1,8 @@
-//! What does it look like? A session with the built programs on the captures of this repository.
+//! What does it look like? A session with the built programs: on the captures of this repository, live on the kernel's VXLAN, and with an
+//! overlay of our own between two hosts.
+
+mod hosts;
+mod lab;
 
 use std::path::Path;
 use std::process::Command;
@@ -6,6 +10,8 @@ use std::time::Duration;
 
 use crate::run::{Outcome, Workspace, cannot_start, checked, line_of, output_of, step, succeeded, succeeds};
 use crate::{Task, install};
+use hosts::Programs;
+use lab::Lab;
 
 const CORPUS: &str = "captures/corpus";
 
@@ -38,7 +44,7 @@ const SCENES: &[Scene] = &[
     Scene { question: "How much of what is in there?", capture: "vxlan-equal-tenants.pcap", options: &["-n", "--stats"], filter: None },
 ];
 
-/// Builds overlay-snoop and shows the session.
+/// Builds the programs and shows the session.
 pub(crate) fn run(workspace: &Workspace) -> Outcome {
     step("packages", || install::packages_for(workspace, Task::Demo))?;
     let programs = step("build", || workspace.build_programs())?;
@@ -52,33 +58,36 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
             failed.push(message);
         }
     }
-    if let Err(message) = live(workspace, &snoop) {
+    if let Err(message) = live(workspace, &programs) {
         failed.push(message);
     }
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
-/// Captures live in a lab of two hosts with a kernel VXLAN between them. Namespaces need root; without it, the demo says so.
-fn live(workspace: &Workspace, snoop: &Path) -> Outcome {
-    println!("\n# And live? Two hosts in network namespaces, and the kernel's VXLAN between them, on a port of its own.");
+/// What needs namespaces, and so root; without it, the demo says so.
+fn live(workspace: &Workspace, programs: &Path) -> Outcome {
     if output_of(Command::new("id").arg("-u"))?.trim() != "0" {
-        println!("(a lab needs root: run the demo as root to see it)");
+        println!("\n(Live captures and overlays need network namespaces, and these need root: run the demo as root to see them.)");
         return Ok(());
     }
     checked(&mut workspace.cargo(&["build", "--release", "--package", "overlay-lab", "--bin", "overlay-lab"]))?;
-    let lab = workspace.target.join("release/overlay-lab");
-    let name = format!("demo{}", std::process::id());
-    let removed = Removed { lab: &lab, name: &name };
-    checked(workspace.command(&lab).args(["up", "--vni", "77", "--port", "12345", &name]))?;
-    let host = format!("ovlab-up-{name}-h1");
-    let mut capture = workspace.command(snoop);
-    capture.args(["-n", "--netns", &host, "--duration", "3", "vni 77 and inner(icmp)"]);
+    let at = |name: &str| programs.join(name);
+    let programs = Programs { lab: at("overlay-lab"), overlayd: at("overlayd"), overlayadm: at("overlayadm"), snoop: at("overlay-snoop") };
+    let (kernel, own) = (kernels(&programs), hosts::run(&programs));
+    kernel.and(own)
+}
+
+/// Captures live between two hosts that have the kernel's VXLAN.
+fn kernels(programs: &Programs) -> Outcome {
+    println!("\n# And live? Two hosts in network namespaces, and the kernel's VXLAN between them, on a port of its own.");
+    let lab = Lab::up(&programs.lab, &["--vni", "77", "--port", "12345"])?;
+    let mut capture = Command::new(&programs.snoop);
+    capture.args(["-n", "--netns", &lab.namespace("h1"), "-c", "6", "--duration", "20", "vni 77 and inner(icmp)"]);
     println!("$ {}", line_of(&capture));
     let mut capture_process = capture.spawn().map_err(|error| cannot_start(&capture, &error))?;
     // Pings until the capture ends, so that nothing depends on how fast either starts.
-    let pinged = loop {
-        let mut ping = workspace.command(&lab);
-        ping.args(["exec", &name, "h1v77t1", "ping", "-c", "1", "-W", "1", "10.0.0.2"]);
+    loop {
+        let mut ping = lab.command("h1v77t1", Path::new("ping"), &["-c", "1", "-W", "1", "10.0.0.2"]);
         let answered = succeeds(&mut ping);
         match capture_process.try_wait() {
             Ok(None) => std::thread::sleep(Duration::from_millis(300)),
@@ -86,22 +95,6 @@ fn live(workspace: &Workspace, snoop: &Path) -> Outcome {
                 break succeeded(&capture, status).and(if answered { Ok(()) } else { Err(format!("`{}` failed", line_of(&ping))) });
             }
             Err(error) => break Err(format!("`{}` cannot be waited for: {error}", line_of(&capture))),
-        }
-    };
-    drop(removed);
-    pinged
-}
-
-/// A lab that is taken down whatever happens.
-struct Removed<'a> {
-    lab: &'a Path,
-    name: &'a str,
-}
-
-impl Drop for Removed<'_> {
-    fn drop(&mut self) {
-        if !succeeds(Command::new(self.lab).args(["down", self.name])) {
-            println!("(the lab {} could not be removed; `overlay-lab clean` does)", self.name);
         }
     }
 }
