@@ -35,6 +35,11 @@ impl<'a> Options<'a> {
         self.order
     }
 
+    /// Are there no bytes left that could be an option?
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Did the iteration end at an option that is longer than its block?
     pub(crate) const fn overrun(&self) -> bool {
         self.overrun

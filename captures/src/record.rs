@@ -97,10 +97,26 @@ impl<'a> Record<'a> {
         stored.chain(self.notes.comments.iter().map(|comment| Cow::Borrowed(*comment)))
     }
 
+    /// Whether anything stands beside the packet that could be a comment: in nearly all captures, nothing.
+    #[must_use]
+    #[inline]
+    pub const fn may_have_comments(&self) -> bool {
+        !self.notes.options.is_empty() || !self.notes.comments.is_empty()
+    }
+
     /// Which way the packet went: where the file says it (pcapng's `epb_flags`, bits 0 and 1); else by the packet type of a Linux
     /// cooked capture; else, captured live, by whether the interface's own address is the source.
     #[must_use]
+    #[inline]
     pub fn direction(&self) -> Option<Direction> {
+        // A plain file of Ethernet frames says nothing of the way.
+        if self.interface.is_none() && self.link == LinkType::ETHERNET && self.notes.options.is_empty() {
+            return self.notes.direction;
+        }
+        self.direction_by_any()
+    }
+
+    fn direction_by_any(&self) -> Option<Direction> {
         let stated = || match self.option_u64(EPB_FLAGS)? & 3 {
             1 => Some(Direction::Inbound),
             2 => Some(Direction::Outbound),
@@ -166,6 +182,15 @@ mod tests {
         let added = record.with_direction(Direction::Outbound).with_dropped(1).with_comments(&["mine"]);
         assert_eq!((added.direction(), added.dropped()), (Some(Direction::Outbound), Some(1)));
         assert_eq!(added.comments().collect::<Vec<_>>(), ["from the file", "mine"]);
+        assert!(record.may_have_comments() && added.may_have_comments());
+    }
+
+    #[test]
+    fn a_plain_frame_has_neither_comments_nor_a_direction_unless_given() {
+        let record = Record::new(LinkType::ETHERNET, Timestamp::new(1, 2), &[0; 14]);
+        assert_eq!((record.may_have_comments(), record.direction()), (false, None));
+        assert_eq!(record.with_direction(Direction::Inbound).direction(), Some(Direction::Inbound));
+        assert!(record.with_comments(&["mine"]).may_have_comments());
     }
 
     #[test]

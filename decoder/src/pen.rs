@@ -90,6 +90,16 @@ const EIGHT_DIGITS: u64 = 100_000_000;
 /// ASCII zeros in every byte.
 const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 
+/// The hundreds of a number, and what is left of it.
+///
+/// 42,949,673 / 2^32 is a hundredth: the whole part of the product are the hundreds, and its fraction, times 100, is what is left. Said
+/// this way, the compiler needs two products, and sees that neither result exceeds its table.
+#[inline(always)]
+const fn hundreds(n: u16) -> (usize, usize) {
+    let product = n as u64 * 42_949_673;
+    ((product >> 32) as usize, ((product as u32 as u64 * 100) >> 32) as usize)
+}
+
 /// The decimal digits of a number below [`EIGHT_DIGITS`], left-aligned, and how many there are. Both fit registers.
 ///
 /// Leading zeros are shifted out of the eight bytes instead of being branched around.
@@ -125,6 +135,9 @@ pub(crate) trait Pen {
     /// Lets `write` fill `N` bytes, at most [`PUT_MAX`], of which the first `len` count; the next write overwrites the rest.
     fn fill<const N: usize>(&mut self, len: usize, write: impl FnOnce(&mut [u8; N]));
 
+    /// Lets `write` fill `N` bytes, and say how many count. For a function that is not inlined: it has no place to move.
+    fn fill_some<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N]) -> usize);
+
     /// Writes bytes as they are; where their number is a constant, that is a few stores.
     fn bytes(&mut self, bytes: &[u8]);
 
@@ -156,19 +169,22 @@ pub(crate) trait Pen {
         if n < 256 {
             self.octet(n as u8);
         } else if n <= u16::MAX.into() {
-            let word = HUNDREDS[n as usize / 100];
+            let (hundreds, pair) = hundreds(n as u16);
+            let word = HUNDREDS[hundreds];
             self.put(word.to_le_bytes(), (word >> 24) as usize);
-            self.put(PAIR[n as usize % 100], 2);
+            self.put(PAIR[pair], 2);
         } else if n < EIGHT_DIGITS {
             let (digits, len) = digits(n as u32);
             self.put(digits.to_le_bytes(), len);
-        } else if n / EIGHT_DIGITS < 256 {
+        } else if n <= u32::MAX.into() {
             // Sequence numbers and seconds: 32 bits have ten digits.
-            self.octet((n / EIGHT_DIGITS) as u8);
-            self.put(eight_digits((n % EIGHT_DIGITS) as u32).to_le_bytes(), 8);
+            let n = n as u32;
+            self.octet((n / EIGHT_DIGITS as u32) as u8);
+            self.put(eight_digits(n % EIGHT_DIGITS as u32).to_le_bytes(), 8);
         } else {
             let (digits, len) = long_digits(n);
-            self.put(digits, len);
+            // 20 digits at most; the compiler is told, so that it knows what is left of a room.
+            self.put(digits, len & 31);
         }
     }
 
@@ -188,16 +204,12 @@ pub(crate) trait Pen {
     /// Writes a MAC address, padded.
     #[inline(always)]
     fn mac(&mut self, mac: Mac) {
-        // Each octet overwrites what is behind the colon of the one before.
-        let [a, b, c, d, e, f] = mac.0.map(|octet| HEX_COLON[usize::from(octet)]);
-        self.fill(17, |room: &mut [u8; 19]| {
-            room[0..4].copy_from_slice(&a);
-            room[3..7].copy_from_slice(&b);
-            room[6..10].copy_from_slice(&c);
-            room[9..13].copy_from_slice(&d);
-            room[12..16].copy_from_slice(&e);
-            room[15..19].copy_from_slice(&f);
-        });
+        // One copy an octet, and no closure that fills all of them: that would not be inlined.
+        let [a, b, c, d, e, f] = mac.0;
+        for octet in [a, b, c, d, e] {
+            self.put(HEX_COLON[usize::from(octet)], 3);
+        }
+        self.put(HEX[usize::from(f)], 2);
     }
 
     /// Writes an IPv4 address.
@@ -214,8 +226,7 @@ pub(crate) trait Pen {
     /// Writes an IPv6 address as RFC 5952 spells it.
     #[inline(always)]
     fn ipv6(&mut self, address: Ipv6Addr) {
-        let (text, len) = colons(address);
-        self.put(text, len);
+        self.fill_some(|room| colons(address, room));
     }
 }
 
@@ -240,54 +251,90 @@ fn long_digits(n: u64) -> ([u8; 24], usize) {
     (*text.first_chunk().unwrap_or(&[0; 24]), len)
 }
 
-/// The text of an IPv6 address as RFC 5952 spells it, left-aligned, and its length.
+/// Writes an IPv6 address as RFC 5952 spells it, and gives the length of its text.
 #[inline(never)]
-fn colons(address: Ipv6Addr) -> ([u8; 48], usize) {
-    let (mut text, mut len) = ([0; 48 + PUT_MAX], 0);
-    let mut room = Room::new(&mut text, &mut len);
+fn colons(address: Ipv6Addr, text: &mut [u8; PUT_MAX]) -> usize {
+    let mut out = Colons { text, at: 0 };
     let groups = address.segments();
     if matches!(groups, [0, 0, 0, 0, 0, 0xffff, ..]) {
-        room.put(*b"::ffff:", 7);
+        out.word(u64::from_le_bytes(*b"::ffff: "), 7);
         let [.., a, b, c, d] = address.octets();
-        room.ipv4(Ipv4Addr::new(a, b, c, d));
-    } else {
-        let (start, end) = longest_zeros(&groups);
-        for (index, group) in groups.iter().enumerate() {
-            if (start..end).contains(&index) {
-                continue;
-            }
-            if index == end && start < end {
-                room.put(*b"::", 2);
-            } else if index > 0 {
-                room.put(*b":", 1);
-            }
-            // Four digits, shifted by those that are zero and lead.
-            let [high, low] = group.to_be_bytes().map(|octet| u16::from_le_bytes(HEX[usize::from(octet)]));
-            let zeros = (group.leading_zeros() / 4).min(3);
-            let digits = (u32::from(high) | u32::from(low) << 16) >> (8 * zeros);
-            room.put(digits.to_le_bytes(), 4 - zeros as usize);
+        for octet in [a, b, c, d] {
+            let word = OCTETS[usize::from(octet)];
+            out.word(word, (word >> 56) as usize + 1);
         }
+        // The last octet has no dot.
+        return out.at - 1;
+    }
+    let mut zeros = 0;
+    for (index, group) in groups.iter().enumerate() {
+        zeros |= usize::from(*group == 0) << index;
+    }
+    let (start, end) = LONGEST_ZEROS[zeros];
+    // Each group with a colon behind it.
+    for group in groups.iter().take(start.into()) {
+        out.group(*group);
+    }
+    if start < end {
+        out.word(u64::from_le_bytes(*b"::      "), 1 + usize::from(start == 0));
         if end == 8 {
-            room.put(*b"::", 2);
+            return out.at;
         }
     }
-    room.finish();
-    (*text.first_chunk().unwrap_or(&[0; 48]), len)
+    for group in groups.iter().skip(end.into()) {
+        out.group(*group);
+    }
+    // The last group has no colon.
+    out.at - 1
 }
 
-/// The first of the longest runs of two zero groups and more: where it starts and ends. `(0, 0)` where there is none.
-#[inline]
-fn longest_zeros(groups: &[u16; 8]) -> (usize, usize) {
-    let (mut best, mut start) = ((0, 0), 0);
-    for (index, group) in groups.iter().enumerate() {
-        if *group != 0 {
-            start = index + 1;
-        } else if index + 1 - start > (best.1 - best.0).max(1) {
-            best = (start, index + 1);
-        }
-    }
-    best
+/// What [`colons`] writes, 48 bytes at most with what does not count: what would not fit is not written.
+struct Colons<'t> {
+    text: &'t mut [u8; PUT_MAX],
+    at: usize,
 }
+
+impl Colons<'_> {
+    /// Writes eight bytes of which the first `len` count.
+    #[inline(always)]
+    fn word(&mut self, word: u64, len: usize) {
+        if let Some(room) = self.text.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut()) {
+            *room = word.to_le_bytes();
+        }
+        self.at += len;
+    }
+
+    /// Writes 16 bits in hexadecimal, without leading zeros, and a colon.
+    #[inline(always)]
+    fn group(&mut self, group: u16) {
+        let [high, low] = group.to_be_bytes();
+        let [high, low] = [HEX[usize::from(high)], HEX[usize::from(low)]];
+        // Four digits and a colon, shifted by those that are zero and lead.
+        let zeros = (group | 1).leading_zeros() / 4;
+        self.word(u64::from_le_bytes([high[0], high[1], low[0], low[1], b':', 0, 0, 0]) >> (8 * zeros), 5 - zeros as usize);
+    }
+}
+
+/// The first of the longest runs of two zero groups and more: where it starts and ends, for every set of zero groups, the first group in
+/// the lowest bit. `(0, 0)` where there is none.
+const LONGEST_ZEROS: [(u8, u8); 256] = {
+    let mut table = [(0, 0); 256];
+    let mut zeros = 0;
+    while zeros < 256 {
+        let (mut start, mut end) = (0, 0);
+        while end < 8 {
+            end += 1;
+            let longest = table[zeros].1 - table[zeros].0;
+            if zeros >> (end - 1) & 1 == 0 {
+                start = end;
+            } else if end - start > longest && end - start > 1 {
+                table[zeros] = (start, end);
+            }
+        }
+        zeros += 1;
+    }
+    table
+};
 
 /// A growing [`Text`] with the place of the next byte in a register.
 pub(crate) struct Cursor<'t> {
@@ -314,6 +361,13 @@ impl Pen for Cursor<'_> {
     #[inline(always)]
     fn fill<const N: usize>(&mut self, len: usize, write: impl FnOnce(&mut [u8; N])) {
         self.text.fill_at(self.at, write);
+        self.at += len;
+    }
+
+    #[inline(always)]
+    fn fill_some<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N]) -> usize) {
+        let mut len = 0;
+        self.text.fill_at(self.at, |room| len = write(room));
         self.at += len;
     }
 
@@ -350,6 +404,16 @@ impl<'t, const M: usize> Room<'t, M> {
         Self { bytes, at: 0, end }
     }
 
+    /// A room of `K` bytes at the place of this one, unless that is too near to its end.
+    ///
+    /// In a text of many numbers the compiler gives up summing how long they may be; from here on it starts again at zero.
+    #[inline(always)]
+    pub(crate) fn part<const K: usize>(&mut self) -> Option<Room<'_, K>> {
+        const { assert!(K <= M, "a part is smaller than the whole") };
+        let bytes = self.bytes.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut())?;
+        Some(Room::new(bytes, &mut self.at))
+    }
+
     /// Adds what was written to the text; `false`, and nothing added, if it was too long for the room.
     #[inline(always)]
     pub(crate) const fn finish(self) -> bool {
@@ -371,6 +435,20 @@ impl<const M: usize> Pen for Room<'_, M> {
             && let Some(room) = self.bytes.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut())
         {
             write(room);
+        }
+        self.at += len;
+    }
+
+    #[inline(always)]
+    fn fill_some<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N]) -> usize) {
+        const { assert!(N <= PUT_MAX, "a write may take PUT_MAX bytes at most") };
+        // Where it does not fit, it counts as long as it may be.
+        let mut len = N;
+        if self.at <= const { M.saturating_sub(N) }
+            && let Some(room) = self.bytes.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut())
+        {
+            // Said, so that the compiler knows what is left of the room.
+            len = write(room).min(N);
         }
         self.at += len;
     }
@@ -428,6 +506,49 @@ mod tests {
         for n in 0..=u64::from(u16::MAX) + 1 {
             assert_eq!(written(|room| room.num(n), |text| text.num(n)), n.to_string());
         }
+    }
+
+    #[test]
+    fn every_set_of_zero_groups_is_shortened_as_the_standard_library_does() {
+        for zeros in 0..256 {
+            for other in [1, 0x12, 0x345, 0x6789] {
+                let group = |index: usize| if zeros >> index & 1 == 1 { 0 } else { other };
+                let address = Ipv6Addr::from(std::array::from_fn::<u16, 8, _>(group));
+                assert_eq!(written(|room| room.ipv6(address), |text| text.ipv6(address)), address.to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_that_does_not_fit_its_room_is_told() {
+        let fits = |count: usize| {
+            let (mut buffer, mut len) = ([0; 256], 0);
+            let mut room = Room::new(&mut buffer, &mut len);
+            for _ in 0..count {
+                room.ipv6(Ipv6Addr::from([0xffff; 8]));
+            }
+            (room.finish(), len)
+        };
+        assert_eq!((fits(4), fits(5), fits(100)), ((true, 156), (false, 0), (false, 0)));
+    }
+
+    #[test]
+    fn a_part_of_a_room_counts_in_the_whole() {
+        let (mut buffer, mut len) = ([0; 256], 0);
+        let mut room = Room::new(&mut buffer, &mut len);
+        room.text("one ");
+        let mut part = room.part::<128>().unwrap();
+        part.text("two ");
+        assert!(part.finish());
+        room.text("three");
+        let mut part = room.part::<128>().unwrap();
+        part.bytes(&[0; 65]);
+        assert!(!part.finish(), "it keeps what a write may need behind it");
+        room.bytes(&[b'.'; 120]);
+        assert!(room.part::<128>().is_none());
+        assert!(room.finish());
+        assert!(buffer.starts_with(b"one two three..."));
+        assert_eq!(len, 13 + 120);
     }
 
     #[test]

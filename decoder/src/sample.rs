@@ -39,6 +39,18 @@ pub(crate) fn frames() -> impl Strategy<Value = Sample> {
     })
 }
 
+/// A frame in another VXLAN tunnel over IPv4.
+pub(crate) fn tunneled((frame, wire_len): Sample) -> Sample {
+    let length = 16 + wire_len as usize;
+    let mut outer = [[2, 0x88, 0, 0, 0, 1, 2, 0x88, 0, 0, 0, 2].as_slice(), &[8, 0]].concat();
+    outer.extend(ipv4(17, length, &[5; 20]));
+    outer.extend([49_500, 4789, length as u16, 0].map(u16::to_be_bytes).concat());
+    outer.extend([8, 0, 0, 0, 0, 0, 77, 0]);
+    let wire_len = wire_len + outer.len() as u32;
+    outer.extend(frame);
+    (outer, wire_len)
+}
+
 fn spoil(mut frame: Vec<u8>, (overwritten, captured, trailer, on_wire): (Vec<(usize, u8)>, usize, usize, bool)) -> Sample {
     for (at, byte) in overwritten {
         if let Some(place) = frame.get_mut(at) {
@@ -53,10 +65,21 @@ fn spoil(mut frame: Vec<u8>, (overwritten, captured, trailer, on_wire): (Vec<(us
     (frame, wire_len)
 }
 
+/// A header for `length` bytes. Now and then it is one of a first fragment, has the reserved flag, or options.
 fn ipv4(protocol: u8, length: usize, numbers: &[u8]) -> Vec<u8> {
-    let mut header =
-        [&[0x45, numbers[1]], &(20 + length as u16).to_be_bytes()[..], &numbers[4..6], &[0x40, 0, 64, protocol, 0, 0]].concat();
+    let flags = match numbers[2] % 16 {
+        0 => 0,
+        1 => 0x20,
+        2 => 0xc0,
+        _ => 0x40,
+    };
+    let options: &[u8] = if numbers[3].is_multiple_of(16) { &[1, 1, 1, 0] } else { &[] };
+    let length = 20 + options.len() + length;
+    let mut header = vec![0x45 + options.len() as u8 / 4, numbers[1]];
+    header.extend((length as u16).to_be_bytes());
+    header.extend([numbers[4], numbers[5], flags, 0, 64, protocol, 0, 0]);
     header.extend(&numbers[12..20]);
+    header.extend(options);
     let checksum = internet(&header);
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
     header

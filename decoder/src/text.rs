@@ -275,6 +275,13 @@ impl Pen for Text {
     }
 
     #[inline(always)]
+    fn fill_some<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N]) -> usize) {
+        let mut len = 0;
+        self.fill_at(self.at, |room| len = write(room));
+        self.at += len;
+    }
+
+    #[inline(always)]
     fn bytes(&mut self, bytes: &[u8]) {
         self.bytes(bytes);
     }

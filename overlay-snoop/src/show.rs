@@ -46,6 +46,14 @@ pub(crate) struct Look {
     pub(crate) interfaces: bool,
 }
 
+impl Look {
+    /// What the renderings are asked for.
+    #[inline]
+    fn style(&self) -> Style<'_> {
+        Style { names: self.names.as_deref(), color: self.color, link_level: self.link_level, verify: self.verify }
+    }
+}
+
 /// Filters and decodes records; each thread has its own. Two parts, because a decoded packet borrows the one and is shown to the other.
 pub(crate) struct Sieve {
     pub(crate) walker: Walker,
@@ -119,52 +127,65 @@ impl Show {
     /// Writes a packet with its line ends; `again` says that it was seen on another interface before.
     #[inline]
     pub(crate) fn packet(&mut self, record: &Record<'_>, packet: &Packet<'_>, again: bool, out: &mut Text) {
-        let Self { look, clock } = self;
-        let Look { view, bytes, ref names, color, link_level, verify, number, .. } = *look;
-        let style = Style { names: names.as_deref(), color, link_level, verify };
-        match view {
-            View::Line => {
-                if number {
-                    self::number(record.number, out);
-                }
-                clock.write(record.timestamp, out);
-                if let (true, Some(name)) = (look.interfaces, record.interface.and_then(|interface| interface.name.as_deref())) {
-                    out.printable(name.as_bytes());
-                    out.byte(b' ');
-                }
-                render::line(packet, &style, out);
-                if again {
-                    out.text(" [seen before]");
-                }
-                out.byte(b'\n');
-            }
-            View::Json => {
-                // Comments are rare, and so is the allocation.
-                let comments: Vec<Cow<'_, str>> = record.comments().collect();
-                let direction = record.direction().map(word);
-                let interface = record.interface.and_then(|interface| interface.name.as_deref());
-                let meta = Meta { number: record.number, timestamp: record.timestamp, interface, direction, comments: &comments, again };
-                render::json(packet, &meta, &style, out);
-                out.byte(b'\n');
-            }
-            View::Layers => {
-                let mut prefix = Text::new();
-                self::number(record.number, &mut prefix);
-                clock.write(record.timestamp, &mut prefix);
-                out.text(RULE);
-                render::layers(packet, prefix.as_bytes(), &style, out);
-            }
+        match self.look.view {
+            View::Line => self.line(record, packet, again, out),
+            View::Json => self.json(record, packet, again, out),
+            View::Layers => self.layers(record, packet, out),
             View::Tree => {
-                heading(record, again, clock, out);
-                render::tree(packet, &style, out);
+                heading(record, again, &mut self.clock, out);
+                render::tree(packet, &self.look.style(), out);
             }
         }
-        if let Some(bytes) = bytes {
+        if let Some(bytes) = self.look.bytes {
             render::hex(self::bytes(packet, bytes.link_header), bytes.ascii, out);
         }
-        if view == View::Tree {
+        if self.look.view == View::Tree {
             out.byte(b'\n');
         }
+    }
+
+    fn line(&mut self, record: &Record<'_>, packet: &Packet<'_>, again: bool, out: &mut Text) {
+        if self.look.number {
+            number(record.number, out);
+        }
+        self.clock.write(record.timestamp, out);
+        if let (true, Some(name)) = (self.look.interfaces, record.interface.and_then(|interface| interface.name.as_deref())) {
+            out.printable(name.as_bytes());
+            out.byte(b' ');
+        }
+        render::line(packet, &self.look.style(), out);
+        if again {
+            out.text(" [seen before]");
+        }
+        out.byte(b'\n');
+    }
+
+    fn json(&self, record: &Record<'_>, packet: &Packet<'_>, again: bool, out: &mut Text) {
+        let meta = Meta {
+            number: record.number,
+            timestamp: record.timestamp,
+            interface: record.interface.and_then(|interface| interface.name.as_deref()),
+            direction: record.direction().map(word),
+            comments: &[],
+            again,
+        };
+        let style = self.look.style();
+        // Comments are rare, and so is the allocation.
+        if record.may_have_comments() {
+            let comments: Vec<Cow<'_, str>> = record.comments().collect();
+            render::json(packet, &Meta { comments: &comments, ..meta }, &style, out);
+        } else {
+            render::json(packet, &meta, &style, out);
+        }
+        out.byte(b'\n');
+    }
+
+    fn layers(&mut self, record: &Record<'_>, packet: &Packet<'_>, out: &mut Text) {
+        let mut prefix = Text::new();
+        number(record.number, &mut prefix);
+        self.clock.write(record.timestamp, &mut prefix);
+        out.text(RULE);
+        render::layers(packet, prefix.as_bytes(), &self.look.style(), out);
     }
 }
 

@@ -223,7 +223,7 @@ impl<'w> Walk<'w> {
 
     fn run(&mut self, link: LinkType) {
         let first = match self.usual_start(link) {
-            Some(next) => Ok(next),
+            Some(step) => step,
             None => self.link(link),
         };
         self.run_from(first);

@@ -5,7 +5,7 @@
 //! untouched. A test walks packets both ways and compares.
 
 use super::ip::LONGEST_TRAILER;
-use super::{Next, UdpTunnel, Walk};
+use super::{Next, Step, UdpTunnel, Walk};
 use crate::layer::number::{ethertype, ip};
 use crate::layer::{Body, Ethernet, Ipv4, Layer, Udp, Vxlan};
 use crate::link::LinkType;
@@ -19,7 +19,7 @@ const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 impl Walk<'_> {
     /// Takes the five headers from the start of a packet if all is as usual; else takes nothing.
     #[inline]
-    pub(super) fn usual_start(&mut self, link: LinkType) -> Option<Next> {
+    pub(super) fn usual_start(&mut self, link: LinkType) -> Option<Step> {
         let bytes: &[u8] = self.rest.first_chunk::<END>()?;
         let (ethernet, bytes) = bytes.split_first_chunk()?;
         let (ipv4, bytes) = bytes.split_first_chunk()?;
@@ -55,12 +55,12 @@ impl Walk<'_> {
         self.end = end;
         self.rest = self.rest.get(END..self.rest.len().min(end)).unwrap_or(&[]);
         let inner_ip = if inner.ethertype == ethertype::IPV4 { self.usual_ipv4() } else { None };
-        Some(inner_ip.unwrap_or(Next::EtherType(inner.ethertype)))
+        Some(inner_ip.unwrap_or(Ok(Next::EtherType(inner.ethertype))))
     }
 
-    /// Takes an IPv4 header without options if its packet is all that is left.
+    /// Takes an IPv4 header without options if its packet is all that is left, and the transport header behind it.
     #[inline(always)]
-    fn usual_ipv4(&mut self) -> Option<Next> {
+    fn usual_ipv4(&mut self) -> Option<Step> {
         let (bytes, rest) = self.rest.split_first_chunk()?;
         let left = self.end - self.at;
         let header = Ipv4::parse(bytes);
@@ -71,7 +71,11 @@ impl Walk<'_> {
         self.layers.push(Layer { offset: self.at as u32, length: 20, claimed, body: Body::Ipv4(header) });
         self.at += Ipv4::LENGTH;
         self.rest = rest;
-        Some(Next::IpProtocol(header.protocol))
+        Some(match header.protocol {
+            ip::TCP => self.tcp(),
+            ip::UDP => self.udp(),
+            protocol => Ok(Next::IpProtocol(protocol)),
+        })
     }
 }
 
@@ -92,7 +96,7 @@ mod tests {
             let mut walk = Walk::new(config, &mut layers, bytes, end);
             let first = if short { walk.usual_start(link) } else { None };
             let taken = first.is_some();
-            let first = first.map_or_else(|| walk.link(link), Ok);
+            let first = first.unwrap_or_else(|| walk.link(link));
             walk.run_from(first);
             let found = (walk.stop, walk.gso, walk.at, walk.end, walk.tunnels);
             (format!("{found:?} {layers:#?}"), taken)
