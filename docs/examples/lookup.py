@@ -28,18 +28,16 @@ def messages(packet):
 
 
 def destination(entry):
-    ip = ipaddress.ip_address(entry["ip"])
-    mapped = ipaddress.ip_address(f"::ffff:{ip}") if ip.version == 4 else ip
-    return struct.pack("<16sHH", mapped.packed, entry.get("port", 0), 0)
+    ip = ipaddress.IPv6Address(entry["ip"] if ":" in entry["ip"] else "::ffff:" + entry["ip"])
+    return struct.pack("<16sHH", ip.packed, entry.get("port", 0), 0)
 
 
 class Mapping:
-    """One instance: a file, when it was read, inner addresses to destinations, and who has which IPv4 address."""
+    """What a file says: inner addresses to destinations, and who has which IPv4 address."""
 
-    def __init__(self, instance):
-        self.path = instance["properties"]["python/config"]
-        self.read_at, self.places, self.arp = os.stat(self.path).st_mtime_ns, {}, {}
-        for key, entry in json.load(open(self.path)).items():
+    def __init__(self, stations):
+        self.places, self.arp = {}, {}
+        for key, entry in stations.items():
             mac = b"\xff" * 6 if key == "broadcast" else bytes(int(part, 16) for part in key.split(":"))
             self.places[mac] = [destination(one) for one in entry.get("replicate", [entry])]
             addresses = entry.get("arp", [])
@@ -48,23 +46,40 @@ class Mapping:
 
     def answer(self, request, ethertype, source, target, frame):
         # RFC 826: hardware and protocol types and lengths, 1 a request; sender MAC and IP at 22 and 28, target IP at 38.
-        if ethertype == ARP and frame[14:22] == bytes.fromhex("0001080006040001") and len(frame) >= 42:
-            sender, wanted = frame[28:32], frame[38:42]
-            if wanted in self.arp and wanted != sender:
-                mac = self.arp[wanted]
-                reply = source + mac + frame[12:20] + b"\0\2" + mac + wanted + source + sender
-                return message(INJECT, struct.pack("<QII", request, len(reply), 0) + reply)
-        to = self.places.get(target)
-        if not to:
+        request_header, sender, wanted = frame[14:22], frame[28:32], frame[38:42]
+        if ethertype == ARP and request_header.hex() == "0001080006040001" and wanted in self.arp and wanted != sender:
+            mac = self.arp[wanted]
+            reply = source + mac + frame[12:20] + b"\0\2" + mac + wanted + source + sender
+            return message(INJECT, struct.pack("<QII", request, len(reply), 0) + reply)
+        if not (to := self.places.get(target)):
             return message(DROP, struct.pack("<QQ", request, TTL_DEFAULT))
         return message(REACH, struct.pack("<QQH6x", request, TTL_DEFAULT, len(to)) + b"".join(to))
 
 
-def start(instance):
+def read(path):
     try:
-        return Mapping(instance), None
+        return Mapping(json.load(open(path))), None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return None, f"python: {error}"
+
+
+class Instance:
+    """An overlay's file, and the last mapping that could be read from it; an empty one, which drops everything, until one could."""
+
+    def __init__(self, told_as, before):
+        self.device, self.path, self.seen = told_as["device"], told_as["properties"]["python/config"], ()
+        self.mapping, self.answered = before.mapping if before else Mapping({}), bool(before)
+
+    def look(self):
+        """What is said when the file is another one than at the last look. Pings come once a second, which is often enough."""
+        seen = os.path.exists(self.path) and os.stat(self.path).st_mtime_ns
+        if seen != self.seen:
+            (new, problem), old = read(self.path), self.mapping
+            yield told(STATE, {"device": self.device, "degraded": problem})
+            # What was answered from another mapping does not hold any more.
+            if new and self.answered and new.places != old.places:
+                yield message(TARGET_FLUSH, struct.pack("<I", self.device))
+            self.mapping, self.seen, self.answered = new or old, seen, True
 
 
 def hear(packet, instances):
@@ -73,31 +88,22 @@ def hear(packet, instances):
         if kind == LOOKUP:
             request, device, _vni, _len, ethertype, _vlan, source, target, size = struct.unpack_from("<QIIIHH6s6sI", body)
             if device in instances:
-                yield instances[device][1].answer(request, ethertype, source, target, body[40:40 + size])
+                yield instances[device].mapping.answer(request, ethertype, source, target, body[40:40 + size])
         elif kind == PING:
-            # Once a second: the moment to look whether a file has changed.
             yield message(PONG, body[:8])
-            for device, (told_as, old) in list(instances.items()):
-                if os.path.exists(old.path) and os.stat(old.path).st_mtime_ns != old.read_at:
-                    new, problem = start(told_as)
-                    instances[device] = (told_as, new or old)
-                    yield told(STATE, {"device": device, "degraded": problem})
-                    yield message(TARGET_FLUSH, struct.pack("<I", device)) if new else b""
+            for instance in instances.values():
+                yield from instance.look()
         elif kind == VERIFY:
             asked = json.loads(body)
-            yield told(VERIFIED, {"token": asked["token"], "problem": start(asked["instance"])[1]})
+            yield told(VERIFIED, {"token": asked["token"], "problem": read(asked["instance"]["properties"]["python/config"])[1]})
         elif kind == INSTANCE:
-            instance = json.loads(body)
-            mapping, problem = start(instance)
-            if mapping:
-                instances[instance["device"]] = (instance, mapping)
-            yield told(STATE, {"device": instance["device"], "degraded": problem})
+            told_as = json.loads(body)
+            instances[told_as["device"]] = instance = Instance(told_as, instances.get(told_as["device"]))
+            yield from instance.look()
         elif kind == INSTANCE_REMOVED:
             instances.pop(struct.unpack_from("<I", body)[0], None)
-        elif kind == REFUSED:
-            print("refused:", json.loads(body)["problem"], flush=True)
-        elif kind == WELCOME:
-            print("attached", flush=True)
+        elif kind in (WELCOME, REFUSED):
+            print("attached" if kind == WELCOME else json.loads(body)["problem"], flush=True)
 
 
 def serve(path):

@@ -1,4 +1,4 @@
-//! What does someone install? One archive: programs, man pages, shell completions, units of systemd, documentation, licences.
+//! What does someone install? One archive: programs, man pages, shell completions, units and users for systemd, documentation, licences.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -28,13 +28,12 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
         if tree.exists() {
             std::fs::remove_dir_all(&tree).map_err(|error| format!("{} cannot be removed: {error}", workspace.shown(&tree)))?;
         }
-        for Program { name: program, section, service } in PROGRAMS {
+        for Program { name: program, section, system, .. } in PROGRAMS {
             let built = programs.join(program);
             copy(&built, &tree.join("bin").join(program))?;
             write(&tree.join(format!("share/man/man{section}/{program}.{section}")), &generated(&built, "man")?)?;
-            if let Some(service) = service {
-                let service = workspace.root.join(service);
-                copy(&service, &tree.join("lib/systemd/system").join(service.file_name().unwrap_or_default()))?;
+            for (file, place) in *system {
+                copy(&workspace.root.join(file), &tree.join(place))?;
             }
             for (shell, folder, before, after) in COMPLETIONS {
                 write(&tree.join(folder).join(format!("{before}{program}{after}")), &generated(&built, shell)?)?;
@@ -47,6 +46,8 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
         for page in pages(&workspace.root.join("docs"))? {
             copy(&workspace.root.join("docs").join(&page), &tree.join("share/doc/overlay/docs").join(&page))?;
         }
+        let example = "docs/examples/lookup.py";
+        copy(&workspace.root.join(example), &tree.join("share/doc/overlay").join(example))?;
         Ok(())
     })?;
     let archive = format!("{name}.tar.gz");

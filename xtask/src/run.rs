@@ -13,19 +13,35 @@ pub(crate) type Outcome<T = ()> = Result<T, String>;
 
 /// A binary of the suite.
 pub(crate) struct Program {
-    /// Its package, which has the same name.
+    /// Its name.
     pub(crate) name: &'static str,
+    /// The package that it is built from.
+    pub(crate) package: &'static str,
     /// The section of its manual page: 1 for everybody, 8 for administrators (man-pages(7)).
     pub(crate) section: u8,
-    /// Its unit of systemd, below the root of the repository.
-    pub(crate) service: Option<&'static str>,
+    /// What the system is told of it: a file below the root of the repository, and its place below the prefix.
+    pub(crate) system: &'static [(&'static str, &'static str)],
 }
 
 /// The binaries of the suite.
 pub(crate) const PROGRAMS: &[Program] = &[
-    Program { name: "overlay-snoop", section: 1, service: None },
-    Program { name: "overlayd", section: 8, service: Some("stack/overlayd/overlayd.service") },
-    Program { name: "overlayadm", section: 8, service: None },
+    Program { name: "overlay-snoop", package: "overlay-snoop", section: 1, system: &[] },
+    Program {
+        name: "overlayd",
+        package: "overlayd",
+        section: 8,
+        system: &[("stack/overlayd/overlayd.service", "lib/systemd/system/overlayd.service")],
+    },
+    Program { name: "overlayadm", package: "overlayadm", section: 8, system: &[] },
+    Program {
+        name: "varpd",
+        package: "overlay-varpd",
+        section: 1,
+        system: &[
+            ("stack/varpd/varpd.service", "lib/systemd/system/varpd.service"),
+            ("stack/varpd/varpd.sysusers", "lib/sysusers.d/overlay.conf"),
+        ],
+    },
 ];
 
 /// The folders of one checkout.
@@ -74,8 +90,8 @@ impl Workspace {
     /// Builds all programs of the suite for release; returns the folder they are in.
     pub(crate) fn build_programs(&self) -> Outcome<PathBuf> {
         let mut command = self.cargo(&["build", "--release"]);
-        for Program { name, .. } in PROGRAMS {
-            command.args(["--package", name, "--bin", name]);
+        for Program { name, package, .. } in PROGRAMS {
+            command.args(["--package", package, "--bin", name]);
         }
         checked(&mut command)?;
         Ok(self.target.join("release"))

@@ -35,7 +35,7 @@ pub use drop::{Direction, DropReason};
 pub use entry::{EntryState, Source, TargetRow};
 pub use ids::{Id, IdError, Ids};
 pub use json::{ParseError, Place};
-pub use lookup::{Answer, DeviceId, Lookup, PortId, Question, RequestId, UnderlayId};
+pub use lookup::{Answer, DESTINATIONS_MAX, DeviceId, Lookup, PortId, Question, RequestId, UnderlayId};
 pub use mapping::Mapping;
 pub use names::{LinkName, ModuleName, NameError, NamespaceName};
 pub use nearest::nearest;

@@ -4,6 +4,9 @@ use overlay_decoder::{Mac, Ul3, Vni};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Underlay addresses that a replication list has at most: a frame is copied to each of them.
+pub const DESTINATIONS_MAX: usize = 256;
+
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident($inner:ty)) => {
         $(#[$meta])*

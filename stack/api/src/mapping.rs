@@ -355,6 +355,9 @@ fn group_target(members: &Members<'_, '_>) -> Result<MappingTarget, ParseError> 
     if to.is_empty() {
         return Err(list.error("the list is empty; leave the whole entry out to drop these frames"));
     }
+    if to.len() > crate::DESTINATIONS_MAX {
+        return Err(list.error(format!("{} addresses; at most {} are allowed", to.len(), crate::DESTINATIONS_MAX)));
+    }
     to.sort_unstable();
     Ok(MappingTarget::Replicate(to))
 }

@@ -146,5 +146,5 @@ fn the_page_names_every_message_with_its_number_and_every_bound() {
         assert!(page.contains(&format!("| {kind} | {name} |")), "{kind} {name}");
     }
     assert!(page.contains("65,536 bytes") && PACKET_MAX == 65_536);
-    assert!(page.contains("1,024 of them") && DESTINATIONS_MAX == 1024);
+    assert!(page.contains("256 of them") && DESTINATIONS_MAX == 256);
 }

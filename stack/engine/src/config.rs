@@ -48,7 +48,7 @@ impl Default for Limits {
 }
 
 /// Destinations that a replication list has at most: a frame is sent to each of them, so a list multiplies what a tenant sends.
-pub const DESTINATIONS_MAX: usize = 256;
+pub const DESTINATIONS_MAX: usize = overlay_api::DESTINATIONS_MAX;
 
 /// How an engine is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -53,6 +53,10 @@ impl Store {
         kept.vnics.retain(|vnic| !temporary.contains(&vnic.name) && !temporary.contains(&vnic.device));
         kept.entries.retain(|entry| !temporary.contains(&entry.device));
         kept.check().map_err(|conflict| conflict.to_string())?;
-        file::write(&self.path, kept.to_json().as_bytes(), file::Mode::Private).map_err(|error| error.to_string())
+        let text = kept.to_json();
+        if text.len() > CONFIG_MAX_BYTES {
+            return Err(format!("{}: would have {} bytes; at most {CONFIG_MAX_BYTES} are read back", self.path.display(), text.len()));
+        }
+        file::write(&self.path, text.as_bytes(), file::Mode::Private).map_err(|error| error.to_string())
     }
 }

@@ -125,10 +125,11 @@ impl ControlSocket {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let descriptor = socket(AddressFamily::Unix, kind, flags, None)?;
         bind(descriptor.as_raw_fd(), &UnixAddr::new(path)?)?;
+        // The mode first: whoever has given a file away may not change it any more.
+        fs::set_permissions(path, Permissions::from_mode(MODE))?;
         if uid.is_some() || gid.is_some() {
             chown(path, uid, gid)?;
         }
-        fs::set_permissions(path, Permissions::from_mode(MODE))?;
         listen(&descriptor, Backlog::new(BACKLOG)?)?;
         Ok((UnixListener::from(descriptor), fs::symlink_metadata(path)?.gid()))
     }

@@ -137,7 +137,7 @@ impl Task {
             Work::Start { number, plugin, instance, host, before } => {
                 drop(before);
                 let result = plugin.start(&instance, host);
-                Some(Done { number, name: instance.name, result })
+                Some(Done { number, name: instance.name, vnics: instance.vnics, result })
             }
             Work::Verify { plugin, request, outlet } => {
                 let problem = plugin.verify(&request.instance).err();
@@ -156,6 +156,8 @@ impl Task {
 pub struct Done {
     number: u64,
     name: LinkName,
+    /// Those that it was started with.
+    vnics: Vec<VnicInfo>,
     result: Result<Box<dyn Answerer>, String>,
 }
 
@@ -232,7 +234,7 @@ impl Instances {
     }
 
     /// What came of a task.
-    pub fn handle_done(&mut self, Done { number, name, result }: Done) {
+    pub fn handle_done(&mut self, Done { number, name, vnics, result }: Done) {
         let running = self.running.get_mut(&name);
         let ours = running.filter(|running| matches!(&running.part, Part::Starting { number: ours, .. } if *ours == number));
         let Some(running) = ours else {
@@ -247,6 +249,7 @@ impl Instances {
                 tracing::info!("{search} for overlay {name}: started");
                 host.happened(Happening::Started);
                 host.say_good();
+                compare_vnics(&*answerer, &vnics, &running.instance.vnics);
                 Part::Started(answerer.into())
             }
             Err(problem) => {
@@ -336,13 +339,20 @@ impl Instances {
             running.host.bind(instance.device, outlet);
             if let Part::Started(answerer) = &running.part {
                 compare_vnics(&**answerer, &running.instance.vnics, &instance.vnics);
+                // Overlayd doubts an instance that it has told, until it hears of it.
+                running.host.say_good();
             }
             (running.instance, running.told) = (instance, true);
             return;
         }
+        let was_told = self.running.get(&instance.name).is_some_and(|running| running.told);
         let before = self.take(&instance.name);
         let host = Host::new(&instance, Arc::clone(&self.observer));
         host.bind(instance.device, outlet);
+        if was_told {
+            // What the one before has answered would stay in use: another file has other destinations.
+            host.flush();
+        }
         self.starts += 1;
         let number = self.starts;
         let part = match self.checked(&instance) {
@@ -371,18 +381,15 @@ impl Instances {
         let Running { instance, host, part, .. } = self.running.remove(name)?;
         tracing::info!("{} for overlay {name}: stopped", instance.search);
         overlay_probes::varpd::instance_stop(host.number(), instance.vnetid.get(), &instance.search, name);
-        host.happened(Happening::Stopped);
-        let left = match part {
+        host.end();
+        match part {
             Part::Started(answerer) => Some(answerer),
             Part::Starting { waiting, .. } => {
                 waiting.into_iter().for_each(|(_, reply)| reply.answer(DROP_ONCE));
                 None
             }
             Part::Failed => None,
-        };
-        // What it says from here on would be taken for the next one's.
-        host.unbind();
-        left
+        }
     }
 
     fn verify(&mut self, request: Request) {
@@ -419,7 +426,7 @@ fn is_same(one: &Instance, other: &Instance) -> bool {
     key(one) == key(other)
 }
 
-/// Tells an instance which VNICs came and went while it was not told.
+/// Tells an instance which VNICs came and went while it was not told, or was being started.
 fn compare_vnics(answerer: &dyn Answerer, before: &[VnicInfo], now: &[VnicInfo]) {
     let same = |one: &VnicInfo, other: &VnicInfo| one.name == other.name && one.mac == other.mac;
     for gone in before.iter().filter(|old| !now.iter().any(|new| same(old, new))) {

@@ -3,8 +3,8 @@
 //! ```text
 //!   to one station:  ARP request ──► proxy, if its address is known     else ──► table by destination
 //!   to a group:      ARP request, neighbour solicitation ──► proxy      unknown ──► table by group, broadcast's entry, drop
-//!                    gratuitous ARP, malformed ──► drop
-//!                    DHCP ──► resent to the server of who asks, if it has one
+//!                    gratuitous ARP, unsound ARP and neighbour solicitation ──► drop
+//!                    DHCP ──► resent to the server of who asks, if it has one; dropped if it has one and the message is unsound
 //!                    anything else ──► table by group, broadcast's entry, drop
 //! ```
 
@@ -87,7 +87,9 @@ fn proxied(known: &impl Knowledge, lookup: &Lookup) -> Option<Answer> {
         }
         Err(why) => {
             overlay_probes::varpd::proxy_refused(lookup.request.0, vni, why, lookup.question.source);
-            group.then_some(Answer::Drop { ttl_ns: None })
+            // DHCP of a station without a server is no matter of a proxy: it is carried as it would be if nobody had read it.
+            let is_ours = !proxy::is_dhcp(&lookup.frame) || known.dhcp_server(lookup.question.source).is_some();
+            (group && is_ours).then_some(Answer::Drop { ttl_ns: None })
         }
     }
 }

@@ -16,7 +16,7 @@ use overlay_api::{Answer, DeviceId, LinkName, Lookup, ModuleName, RequestId};
 use overlay_decoder::{Mac, Ul3};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 /// The number that probes have of an overlay while there is no connection that would give it one.
 const NO_DEVICE: u32 = u32::MAX;
@@ -128,7 +128,16 @@ struct Binding {
     name: LinkName,
     plugin: ModuleName,
     counters: Counters,
-    degraded: Mutex<Option<String>>,
+    condition: Mutex<Condition>,
+}
+
+/// How an instance is.
+#[derive(Default)]
+struct Condition {
+    /// Why it does not do what it should.
+    degraded: Option<String>,
+    /// It was stopped: what it still does concerns nobody, and would be taken for the next one's.
+    ended: bool,
 }
 
 /// What an instance can say unasked.
@@ -151,15 +160,15 @@ impl Host {
             name: instance.name.clone(),
             plugin: instance.search.clone(),
             counters: Counters::default(),
-            degraded: Mutex::new(None),
+            condition: Mutex::default(),
         }))
     }
 
     /// The overlay is called so, in this connection. A state that is not good is said again: to an overlayd that has not heard it.
     pub fn bind(&self, device: DeviceId, outlet: Arc<dyn Outlet>) {
         // In this order, and with the state locked: a change meanwhile is said once before, to nobody, or once after.
-        let degraded = self.0.degraded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reason) = &*degraded {
+        let condition = self.condition();
+        if let Some(reason) = &condition.degraded {
             outlet.say(FromVarpd::State { device, degraded: Some(reason.clone()) });
         }
         *self.0.line.write().unwrap_or_else(PoisonError::into_inner) = Some(Line { device, outlet });
@@ -168,6 +177,10 @@ impl Host {
     /// There is no connection any more, or the overlay is none of it.
     pub fn unbind(&self) {
         *self.0.line.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn condition(&self) -> MutexGuard<'_, Condition> {
+        self.0.condition.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line(&self) -> Option<Line> {
@@ -237,13 +250,16 @@ impl Host {
 
     /// So many destinations are elsewhere, new or gone: for whoever watches varpd. Overlayd is told by the calls above.
     pub fn changed(&self, destinations: usize) {
-        self.happened(Happening::Changed(destinations));
+        let condition = self.condition();
+        if !condition.ended {
+            self.happened(Happening::Changed(destinations));
+        }
     }
 
     /// The instance does not do what it should, for this reason; or it does again. The same reason twice is said once.
     pub fn degrade(&self, reason: Option<String>) {
-        let mut known = self.0.degraded.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known == reason {
+        let mut condition = self.condition();
+        if condition.ended || condition.degraded == reason {
             return;
         }
         match &reason {
@@ -252,22 +268,30 @@ impl Host {
         }
         overlay_probes::varpd::instance_state(self.number(), u8::from(reason.is_some()), self.plugin(), reason.as_deref().unwrap_or(""));
         self.happened(Happening::State(reason.as_deref()));
-        known.clone_from(&reason);
+        condition.degraded.clone_from(&reason);
         self.say(|device| FromVarpd::State { device, degraded: reason });
     }
 
     /// Why the instance does not do what it should; none if it does.
     #[must_use]
     pub fn degraded(&self) -> Option<String> {
-        self.0.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.condition().degraded.clone()
     }
 
     /// It works, whatever overlayd has last heard of another instance of the overlay.
     pub(crate) fn say_good(&self) {
-        let degraded = self.0.degraded.lock().unwrap_or_else(PoisonError::into_inner);
-        if degraded.is_none() {
+        let condition = self.condition();
+        if condition.degraded.is_none() {
             self.say(|device| FromVarpd::State { device, degraded: None });
         }
+    }
+
+    /// It has ended. Whoever watches hears nothing of it after that, even if it goes on for a while where it is dropped.
+    pub(crate) fn end(&self) {
+        let mut condition = self.condition();
+        condition.ended = true;
+        self.happened(Happening::Stopped);
+        self.unbind();
     }
 
     pub(crate) fn happened(&self, what: Happening<'_>) {
@@ -278,7 +302,8 @@ impl Host {
     #[must_use]
     pub fn reply(&self, request: RequestId) -> Reply {
         self.counters().lookups.fetch_add(1, Relaxed);
-        Reply { request, host: self.clone(), line: self.line(), open: true }
+        let line = self.line().map(|Line { device, outlet }| (device, Arc::downgrade(&outlet)));
+        Reply { request, host: self.clone(), line, open: true }
     }
 }
 
@@ -288,7 +313,8 @@ impl Host {
 pub struct Reply {
     request: RequestId,
     host: Host,
-    line: Option<Line>,
+    /// Who waits for long must not keep the connection, with what it has not sent, after its end.
+    line: Option<(DeviceId, Weak<dyn Outlet>)>,
     open: bool,
 }
 
@@ -303,6 +329,12 @@ impl Reply {
     #[must_use]
     pub fn request(&self) -> RequestId {
         self.request
+    }
+
+    /// Whether the connection that the lookup came from is still there. If not, there is no use in an answer.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        self.line.as_ref().is_some_and(|(_, outlet)| outlet.strong_count() > 0)
     }
 
     /// Answers.
@@ -326,7 +358,7 @@ impl Reply {
 
     fn say(&mut self, answer: Answer) {
         self.open = false;
-        let Some(Line { device, outlet }) = &self.line else { return };
+        let Some((device, outlet)) = self.line.as_ref().and_then(|(device, outlet)| Some((device, outlet.upgrade()?))) else { return };
         overlay_probes::varpd::answer(self.request.0, device.0, answer.name(), self.host.plugin());
         outlet.say(FromVarpd::Answer(self.request, answer));
     }

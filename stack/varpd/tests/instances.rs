@@ -208,14 +208,15 @@ fn a_new_connection_finds_the_instances_of_the_old_one() {
     let mut new = told(1, "b", "x");
     new.vnics.push(VnicInfo { device: DeviceId(1), name: "v0".parse().unwrap(), mac: Mac([2; 6]) });
     // The same but for its number and a VNIC; with other properties; not told any more.
-    assert_eq!(world.hear(FromOverlayd::Instance(new)), []);
+    assert_eq!(world.hear(FromOverlayd::Instance(new)), [state(1, None)], "good as ever: overlayd may have doubted it");
     assert_eq!(world.hear(instance(2, "a", "x")), [state(2, Some("a has a cold"))]);
     assert_eq!(world.hear(FromOverlayd::Complete), []);
     assert_eq!(world.story.take(), ["vnic v0 true", "toy c: Stopped", "end x"]);
     assert_eq!((world.hear(lookup(1, 1)), world.hear(lookup(2, 2))), (vec![answered(1, "x")], vec![answered(2, "x")]));
     world.story.hosts.lock().unwrap()[1].flush();
     assert_eq!((world.heard.take(), before.take()), (vec![FromVarpd::TargetFlush(DeviceId(1))], vec![]));
-    assert_eq!(world.hear(instance(1, "b", "y")), [state(1, None)]);
+    // What the old one answered is to be asked for anew.
+    assert_eq!(world.hear(instance(1, "b", "y")), [FromVarpd::TargetFlush(DeviceId(1)), state(1, None)]);
     assert_eq!(world.story.take(), ["toy b: Stopped", "end x", "start b y", "toy b: Started"], "the old one ends first");
 }
 
@@ -289,7 +290,7 @@ fn what_changes_while_it_starts_starts_again() {
     let first = world.hear_only(instance(1, "a", "x"));
     world.hear_only(lookup(1, 1));
     let second = world.hear_only(instance(1, "a", "y"));
-    assert_eq!(world.heard.take(), [dropped(1, Some(0))]);
+    assert_eq!(world.heard.take(), [dropped(1, Some(0)), FromVarpd::TargetFlush(DeviceId(1))]);
     world.hear_only(lookup(2, 1));
     world.run(second);
     world.run(first);
@@ -319,9 +320,51 @@ fn what_does_not_start_is_degraded_and_answers_drop() {
     let why = "property toy/does: is required and not set; text of at most 9 bytes is allowed";
     assert_eq!(world.hear(FromOverlayd::Instance(unset)), [state(4, Some(why))]);
     // With properties that are good it starts; and overlayd hears that it is well.
-    assert_eq!(world.hear(instance(4, "d", "x")), [state(4, None)]);
+    assert_eq!(world.hear(instance(4, "d", "x")), [FromVarpd::TargetFlush(DeviceId(4)), state(4, None)]);
     // And so does one that failed, when it is told once more.
-    assert_eq!(world.hear(instance(1, "a", "fail")), [state(1, Some("it failed"))]);
+    assert_eq!(world.hear(instance(1, "a", "fail")), [FromVarpd::TargetFlush(DeviceId(1)), state(1, Some("it failed"))]);
+}
+
+#[test]
+fn vnics_that_come_and_go_while_it_starts_are_told_when_it_has() {
+    let mut world = World::new();
+    let vnic = |name: &str, last| VnicInfo { device: DeviceId(1), name: name.parse().unwrap(), mac: Mac([2, 0, 0, 0, 0, last]) };
+    let mut new = told(1, "a", "x");
+    new.vnics = vec![vnic("v0", 0), vnic("v1", 1)];
+    let tasks = world.hear_only(FromOverlayd::Instance(new));
+    world.hear_only(FromOverlayd::VnicRemoved(vnic("v0", 0)));
+    world.hear_only(FromOverlayd::VnicAdded(vnic("v2", 2)));
+    assert_eq!(world.story.take(), [""; 0]);
+    world.run(tasks);
+    assert_eq!(world.story.take(), ["start a x", "toy a: Started", "vnic v0 false", "vnic v2 true"]);
+}
+
+#[test]
+fn a_stopped_instance_has_nothing_more_to_say() {
+    let mut world = World::new();
+    world.hear(instance(1, "a", "x"));
+    world.hear(instance(1, "a", "y"));
+    world.story.take();
+    world.heard.take();
+    let host = world.story.hosts.lock().unwrap()[0].clone();
+    host.degrade(Some("it still runs".to_owned()));
+    host.changed(3);
+    host.flush();
+    assert_eq!((world.story.take(), world.heard.take(), host.degraded()), (vec![], vec![], None));
+}
+
+#[test]
+fn a_reply_knows_whether_anybody_hears_it_and_keeps_no_connection() {
+    let mut world = World::new();
+    world.hear(instance(1, "a", "hold"));
+    world.hear(lookup(5, 1));
+    let reply = world.story.held.lock().unwrap().pop().unwrap();
+    assert!(reply.is_heard());
+    let before = Arc::downgrade(&world.heard);
+    world.connect();
+    assert!(!reply.is_heard() && before.upgrade().is_none());
+    reply.answer(Answer::Drop { ttl_ns: None });
+    assert_eq!(world.heard.take(), []);
 }
 
 #[test]

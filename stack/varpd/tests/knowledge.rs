@@ -137,4 +137,11 @@ fn a_group_goes_to_its_list_or_that_of_broadcast_unless_a_proxy_answers() {
     assert!(matches!(asks([10, 0, 0, 2]), Answer::Inject(_)));
     assert_eq!(asks([10, 0, 0, 9]), both, "nobody is known by it: whoever is there may know");
     assert_eq!(asks([10, 0, 0, 1]), NOTHING, "gratuitous: nobody is to be told");
+    // A message that a proxy must not touch is its matter only if the station has a server.
+    let mut unsound = discover(mac(1));
+    *unsound.last_mut().unwrap() ^= 1;
+    assert_eq!((ask(LISTS, &unsound), ask(LISTS, &discover(mac(1)))), (both.clone(), both));
+    assert_eq!(ask(MAP, &unsound), NOTHING);
+    let listed = LISTS.replacen("{", "{\"2:8:20:a:0:1\": {\"ip\": \"10.88.0.1\", \"port\": 4789, \"dhcp-proxy\": \"2:8:20:a:0:2\"},", 1);
+    assert_eq!(ask(&listed, &unsound), NOTHING, "not redirected, and not flooded past the server either");
 }

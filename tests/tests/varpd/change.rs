@@ -4,7 +4,7 @@ use crate::can_run;
 use crate::host::{Flow, all_up, lab, mapping, overlay};
 use crate::traffic::all_answered;
 use overlay_api::control::OverlayState;
-use overlay_lab::{Family, Ping};
+use overlay_lab::{Family, Ping, UdpLoad};
 use std::net::IpAddr;
 
 const NETWORK: (u32, Family) = (77, Family::V4);
@@ -43,6 +43,34 @@ fn a_changed_mapping_moves_a_flow_that_runs() {
     flow.end_whole();
     // Told, not asked: no frame had to wait.
     assert_eq!(hosts[0].instance(77).counters.reached, reached);
+}
+
+#[test]
+fn another_file_is_another_mapping_at_once() {
+    if !can_run("another_file_is_another_mapping_at_once") {
+        return;
+    }
+    let lab = lab("vpd_config", 2, &[NETWORK]);
+    let hosts = all_up(&lab, 2, &[NETWORK]);
+    let (here, there) = (lab.tenant(1, 77, 1), lab.tenant(2, 77, 1));
+    let echo = there.udp_echo((IpAddr::from(there.ipv4()), 0).into()).expect("an echo server");
+    let answered = || here.udp_send(&UdpLoad::new(echo.at(), 50, 100)).expect("datagrams").answered;
+    all_answered(here, there.ipv4().into(), &Ping::default()).unwrap();
+    assert_eq!(answered(), 50);
+    // The first file stays as it is; in the second there is nobody but this host's own tenant.
+    let mut less = mapping(&lab, NETWORK, 2, |host| host);
+    less.remove(there.mac());
+    hosts[0].map(79, &less);
+    let first = hosts[0].file(77).display().to_string();
+    let second = hosts[0].file(79).display().to_string();
+    hosts[0].overlayd.set(&overlay(77), "files/config", &second).expect("a property");
+    hosts[0].wait("the other file", || hosts[0].instance(77).entries == Some(1));
+    hosts[0].wait_up(77);
+    assert_eq!(answered(), 0, "what the first file said is still in use");
+    hosts[0].overlayd.set(&overlay(77), "files/config", &first).expect("a property");
+    hosts[0].wait("the first file", || hosts[0].instance(77).entries == Some(2));
+    hosts[0].wait_up(77);
+    assert_eq!(answered(), 50, "what the second file refused is still refused");
 }
 
 #[test]

@@ -18,6 +18,7 @@ const PORT: &str = "4789";
 pub(super) struct Programs {
     pub(super) lab: PathBuf,
     pub(super) overlayd: PathBuf,
+    pub(super) varpd: PathBuf,
     pub(super) overlayadm: PathBuf,
     pub(super) snoop: PathBuf,
 }
@@ -39,14 +40,17 @@ pub(super) fn run(programs: &Programs) -> Outcome {
 }
 
 fn build(lab: &mut Lab, programs: &Programs) -> Outcome {
-    println!("\n# A daemon on each host: it carries frames, and takes orders on a socket.");
+    println!("\n# Two daemons on each host: overlayd carries frames, and varpd is asked where they go.");
     for host in ["h1", "h2"] {
-        lab.start(host, &programs.overlayd, "ready: ")?;
+        for program in [&programs.overlayd, &programs.varpd] {
+            lab.start(host, program, "ready: ")?;
+        }
     }
-    println!("\n# Virtual network 7 between them. Where a tenant is, is looked up; nobody answers here, so we say it by hand below.");
+    let mapping = mapping(lab)?;
+    println!("\n# Virtual network 7 between them, on each host with the same mapping.");
     for (host, ip) in HOSTS.iter().enumerate() {
-        let listen = format!("vxlan/listen_ip={ip}");
-        adm(lab, programs, host, &["create-overlay", "-e", "vxlan", "-s", "files", "-v", "7", "-p", &listen, "ov7"])?;
+        let (listen, config) = (format!("vxlan/listen_ip={ip}"), format!("files/config={mapping}"));
+        adm(lab, programs, host, &["create-overlay", "-e", "vxlan", "-s", "files", "-v", "7", "-p", &listen, "-p", &config, "ov7"])?;
     }
     println!("\n# A virtual NIC for each tenant, in the tenant's own namespace.");
     for (host, (mac, ip)) in TENANTS.iter().enumerate() {
@@ -56,13 +60,21 @@ fn build(lab: &mut Lab, programs: &Programs) -> Outcome {
         lab.run(&tenant(host + 1), tool, &["address", "add", &format!("{ip}/24"), "dev", "vnic0"])?;
         lab.run(&tenant(host + 1), tool, &["link", "set", "vnic0", "up"])?;
     }
-    println!("\n# Where is the other tenant? Its address, and who gets a broadcast.");
-    for (host, ip) in HOSTS.iter().rev().enumerate() {
-        for mac in [TENANTS[1 - host].0, "ff:ff:ff:ff:ff:ff"] {
-            adm(lab, programs, host, &["modify-overlay", "-s", &format!("{mac}={ip}:{PORT}"), "ov7"])?;
-        }
-    }
     Ok(())
+}
+
+/// Writes down where each tenant is, shows it, and gives the file's path.
+fn mapping(lab: &Lab) -> Outcome<String> {
+    let entries = TENANTS.iter().zip(HOSTS).map(|((mac, inner), ip)| {
+        // Answered by proxy: no broadcast has to cross the underlay.
+        format!(r#"  "{mac}": {{ "ip": "{ip}", "port": {PORT}, "arp": "{inner}" }}"#)
+    });
+    let text = format!("{{\n{}\n}}\n", entries.collect::<Vec<_>>().join(",\n"));
+    let path = lab.folder("h1")?.join("map.json").display().to_string();
+    std::fs::write(&path, &text).map_err(|error| format!("{path} cannot be written: {error}"))?;
+    println!("\n# Where is each tenant? A file says it, and who asks for a tenant's address by ARP gets the answer from it, too.");
+    println!("$ cat {path}\n{}", text.trim_end());
+    Ok(path)
 }
 
 fn show(lab: &Lab, programs: &Programs) -> Outcome {
@@ -90,8 +102,8 @@ fn show(lab: &Lab, programs: &Programs) -> Outcome {
     adm(lab, programs, 0, &["show-overlay", "-t"])?;
     println!("\n# What went through the virtual NICs?");
     for host in [0, 1] {
-        // The counters are of a moment ago: the last reply may still be on its way into them.
-        wait_until(|| counted(lab, programs, host) >= 3);
+        // The counters are of a moment ago: the last reply may still be on its way into them. ARP is answered beside them.
+        wait_until(|| counted(lab, programs, host) >= 2);
         adm(lab, programs, host, &["show-vnic", "-o", "link,over,macaddress,frames_in,frames_out,drops"])?;
     }
     println!("\n# Where would a frame go, and why? To the other tenant, to one that nobody knows, and one that is too big.");

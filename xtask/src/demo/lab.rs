@@ -73,7 +73,7 @@ impl Lab {
     pub(super) fn command(&self, role: &str, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["exec", &self.label, role]).arg(program).args(arguments);
-        // Each host has an overlayd of its own, with files of its own.
+        // Each host has daemons of its own, with files of their own.
         command.env("OVERLAY_ROOT", self.folder.join(role).join("root"));
         command
     }
@@ -89,7 +89,8 @@ impl Lab {
     /// Shows and starts a program that stays, and waits until it says `word` on stderr.
     pub(super) fn start(&mut self, role: &str, program: &Path, word: &str) -> Outcome {
         println!("{} &", typed(role, program, &[]));
-        let log = self.folder(role)?.join("log");
+        let name = program.file_name().unwrap_or(program.as_os_str());
+        let log = self.folder(role)?.join(name).with_extension("log");
         let file = std::fs::File::create(&log).map_err(|error| format!("{} cannot be created: {error}", log.display()))?;
         let mut command = self.command(role, program, &[]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);

@@ -72,7 +72,13 @@ fn live(workspace: &Workspace, programs: &Path) -> Outcome {
     }
     checked(&mut workspace.cargo(&["build", "--release", "--package", "overlay-lab", "--bin", "overlay-lab"]))?;
     let at = |name: &str| programs.join(name);
-    let programs = Programs { lab: at("overlay-lab"), overlayd: at("overlayd"), overlayadm: at("overlayadm"), snoop: at("overlay-snoop") };
+    let programs = Programs {
+        lab: at("overlay-lab"),
+        overlayd: at("overlayd"),
+        varpd: at("varpd"),
+        overlayadm: at("overlayadm"),
+        snoop: at("overlay-snoop"),
+    };
     let (kernel, own) = (kernels(&programs), hosts::run(&programs));
     kernel.and(own)
 }

@@ -79,6 +79,7 @@ impl Packets {
             FromVarpd::State { device, degraded } => self.json(kind::STATE, &InstanceState { device: *device, degraded: degraded.clone() }),
             FromVarpd::Verified(verified) => self.json(kind::VERIFIED, verified),
             FromVarpd::TargetSet { device, mac, to, ttl_ns } => {
+                let all = to.len();
                 let to = to.get(..DESTINATIONS_MAX).unwrap_or(to);
                 self.message(kind::TARGET_SET, 24 + to.len() * DESTINATION, |body| {
                     body.u32(device.0);
@@ -87,7 +88,7 @@ impl Packets {
                     body.u32(0);
                     body.u64(ttl_ns.map_or(TTL_DEFAULT, milliseconds));
                     body.destinations(to);
-                })
+                }) && to.len() == all
             }
             FromVarpd::TargetInvalidate { device, mac } => self.message(kind::TARGET_INVALIDATE, 12, |body| {
                 body.u32(device.0);

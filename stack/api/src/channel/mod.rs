@@ -33,7 +33,7 @@ pub const HEADER: usize = 8;
 /// Bytes that the frame of a message has at most: what is left in a packet of its own.
 pub const FRAME_MAX: usize = PACKET_MAX - 64;
 /// Destinations that an answer names at most.
-pub const DESTINATIONS_MAX: usize = 1024;
+pub const DESTINATIONS_MAX: usize = crate::DESTINATIONS_MAX;
 /// Says "the device's default" where milliseconds are told.
 const TTL_DEFAULT: u64 = u64::MAX;
 /// Says "no VLAN tag".

@@ -172,7 +172,7 @@ fn what_is_wrong_is_said() {
     let mut packet = vec![32, 0, 0, 0, 2, 0, 0, 0];
     packet.extend_from_slice(&[0; 16]);
     packet.extend_from_slice(&[0xff; 8]);
-    assert!(wrong(&packet).ends_with("65535 destinations; at most 1024 are allowed"));
+    assert!(wrong(&packet).ends_with("65535 destinations; at most 256 are allowed"));
 }
 
 #[test]

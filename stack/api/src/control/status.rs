@@ -17,8 +17,11 @@ pub struct Status {
     pub workers: usize,
     /// Who answers lookups.
     pub answerer: Answerer,
-    /// What was counted for no overlay: virtual networks that nobody has, ports that were gone.
+    /// What was counted since the start: for all overlays, those that are deleted, and for none.
     pub counters: Counters,
+    /// What of that was counted for no overlay: virtual networks that nobody has, ports that were gone.
+    #[serde(default)]
+    pub unattributed: Counters,
     /// Calls that were refused because whoever made them may not change anything.
     pub refused_calls: u64,
 }

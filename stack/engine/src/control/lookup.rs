@@ -206,7 +206,9 @@ impl Control {
     /// If the answer does not count. The engine has dealt with it; this is for the log.
     pub fn handle_answer(&mut self, request: RequestId, answer: Answer, now: Time) -> Result<(), AnswerError> {
         self.settle(now);
-        let Some(asked) = self.close(request) else {
+        // What waits for the next who answers has been asked of nobody: an answer is a guess, or meant an earlier question.
+        let asked = if self.lookups.unasked.contains(&request) { None } else { self.close(request) };
+        let Some(asked) = asked else {
             self.nobody().late_answers.add(1);
             overlay_probes::lookup_late(request.0, answer.name());
             return Err(AnswerError::Unknown(request));

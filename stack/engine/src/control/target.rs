@@ -257,14 +257,30 @@ impl Control {
         Ok(old.is_some_and(|state| state != EntryState::Absent))
     }
 
-    /// A plugin says that what is known of a destination no longer holds. What is set by hand stays. Says whether anything was
-    /// forgotten.
+    /// A plugin says that what it answered about a destination no longer holds. What is set by hand stays, and so does what waits for its
+    /// first answer: that one comes after this. Says whether anything was forgotten.
     ///
     /// # Errors
     /// If the device has no table.
     pub fn invalidate(&mut self, device: DeviceId, mac: Mac, now: Time) -> Result<bool, Refusal> {
         self.dynamic(device)?;
-        if self.is_set_by_hand(device, mac, now) { Ok(false) } else { self.remove_target(device, mac, now) }
+        self.handle_all_misses(now);
+        let stays = self.is_set_by_hand(device, mac, now) || self.is_pending(device, mac);
+        if stays { Ok(false) } else { self.remove_target(device, mac, now) }
+    }
+
+    /// The same of all destinations. Says how many were forgotten.
+    ///
+    /// # Errors
+    /// If the device has no table.
+    pub fn invalidate_all(&mut self, device: DeviceId, now: Time) -> Result<usize, Refusal> {
+        self.handle_all_misses(now);
+        self.forget(device, |entry| entry.source() == Source::Static || is_pending(entry), now)
+    }
+
+    fn is_pending(&self, device: DeviceId, mac: Mac) -> bool {
+        let table = self.machines.get(&device).and_then(Machine::table);
+        table.is_some_and(|table| table.pin().get(&mac).is_some_and(is_pending))
     }
 
     pub(super) fn is_set_by_hand(&self, device: DeviceId, mac: Mac, now: Time) -> bool {
@@ -280,11 +296,15 @@ impl Control {
     /// # Errors
     /// If the device has no table.
     pub fn flush(&mut self, device: DeviceId, learned_only: bool, now: Time) -> Result<usize, Refusal> {
-        let table = self.dynamic(device)?.table();
+        self.dynamic(device)?;
         self.handle_all_misses(now);
-        let Some(table) = table else { return Ok(0) };
+        self.forget(device, |entry| learned_only && entry.source() == Source::Static, now)
+    }
+
+    /// Forgets all destinations but those that stay. Says how many.
+    fn forget(&mut self, device: DeviceId, stays: impl Fn(&Entry) -> bool, now: Time) -> Result<usize, Refusal> {
+        let Some(table) = self.dynamic(device)?.table() else { return Ok(0) };
         let pinned = table.pin();
-        let stays = |entry: &Entry| learned_only && entry.source() == Source::Static;
         let all: Vec<Mac> = pinned.iter().filter(|(_, entry)| !stays(entry)).map(|(mac, _)| *mac).collect();
         let known = |control: &mut Self, mac| {
             control.notice(device, mac, now);
@@ -511,6 +531,11 @@ impl Control {
     }
 }
 
+/// Whether an entry waits for its first answer.
+fn is_pending(entry: &Entry) -> bool {
+    entry.gate.state() == Some(EntryState::Pending)
+}
+
 /// Whether frames for `mac` can go to these places. The error goes on after the destination's name.
 pub(super) fn check_route(machine: &Machine, mac: Mac, to: &[Ul3]) -> Result<(), String> {
     let udp = machine.view.carrier == Carrier::Udp;
@@ -523,6 +548,13 @@ pub(super) fn check_route(machine: &Machine, mac: Mac, to: &[Ul3]) -> Result<(),
             return Err(format!("{} underlay addresses are given; a list has at most {DESTINATIONS_MAX}", to.len()));
         }
         _ => {}
+    }
+    if to.len() > 1 {
+        let mut sorted = to.to_vec();
+        sorted.sort_unstable();
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("{} is given twice; once is allowed", pair[0]));
+        }
     }
     to.iter()
         .try_for_each(|ul3| check_destination(*ul3, machine.view.listen, udp, mac.is_group()).map_err(|problem| format!("{ul3} {problem}")))

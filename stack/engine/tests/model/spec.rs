@@ -360,11 +360,12 @@ impl Model {
 
     /// Says whether the answer counts.
     pub(crate) fn answer(&mut self, request: RequestId, reply: Reply) -> bool {
-        let Some(asked) = self.open.remove(&request) else {
+        // What waits for the next who answers has been asked of nobody.
+        let asked = if self.unasked.contains(&request) { None } else { self.open.remove(&request) };
+        let Some(asked) = asked else {
             self.totals.late_answers += 1;
             return false;
         };
-        self.unasked.retain(|other| *other != request);
         self.totals.answers += 1;
         let mac = asked.about;
         self.entry(mac).request = None;
@@ -458,7 +459,10 @@ impl Model {
     }
 
     pub(crate) fn invalidate(&mut self, mac: Mac) -> bool {
-        !self.set_by_hand(mac) && self.remove(mac)
+        self.all_misses();
+        // What waits for its first answer goes on waiting.
+        let pending = self.entries.get(&mac).is_some_and(|entry| entry.state == EntryState::Pending);
+        !self.set_by_hand(mac) && !pending && self.remove(mac)
     }
 
     /// Says how many were known.

@@ -47,7 +47,7 @@ fn of_daemon(page: &mut Page, status: &Status) {
     page.sample("overlayd_refused_calls_total", &[], status.refused_calls);
     let name = "overlay_unattributed_drops_total";
     page.counter(name, "Frames and datagrams that were dropped and belong to no overlay.");
-    drops(page, name, &[], &status.counters, |_| true);
+    drops(page, name, &[], &status.unattributed, |_| true);
 }
 
 fn of_overlays(page: &mut Page, overlays: &[Overlay]) {

@@ -13,9 +13,13 @@ use overlay_api::PortId;
 use overlay_engine::Worker;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The number of the bell among what is waited for.
 const BELL: u64 = u64::MAX;
+
+/// How long to wait before what could not be watched is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What frames or datagrams come from.
 enum Source {
@@ -37,7 +41,16 @@ pub(super) fn run(shared: &Shared, mut worker: Worker, queue: usize, bell: &Bell
             if *number == BELL {
                 bell.hear();
                 io = shared.io.load_full();
-                (waiter, sources) = watch(&io, queue, bell)?;
+                match watch(&io, queue, bell) {
+                    Ok(new) => (waiter, sources) = new,
+                    Err(error) => {
+                        // Descriptors are short, for example. Without this thread the flows of its queue would go nowhere, so what
+                        // was watched stays watched until there is room.
+                        tracing::error!("queue {queue}: cannot watch what has changed: {error}; it is tried again");
+                        std::thread::sleep(AGAIN);
+                        bell.ring();
+                    }
+                }
                 busy = true;
                 break;
             }

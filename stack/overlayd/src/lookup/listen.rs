@@ -158,7 +158,7 @@ fn greet(stream: &UnixStream, peer: Peer, uid: Option<u32>, place: &Place, buffe
     match first.transpose().map_err(|error| clean(&error.to_string()))? {
         Some(FromVarpd::Hello(hello)) if hello.versions.contains(&VERSION) => Ok(Some((hello, length))),
         Some(FromVarpd::Hello(hello)) => {
-            Err(format!("it speaks versions {:?} of the protocol; version {VERSION} is spoken here", hello.versions))
+            Err(clean(&format!("it speaks versions {:?} of the protocol; version {VERSION} is spoken here", hello.versions)))
         }
         _ => Err("the first message is not hello".to_owned()),
     }

@@ -65,6 +65,8 @@ pub(crate) struct Attached {
     next_ping: Time,
     /// Of pings and of questions whether an instance would start.
     next_token: u64,
+    /// Lookups of overlays that the answerer has no instance for. The engine bounds them: they are open, or withdrawn.
+    held: BTreeMap<RequestId, Lookup>,
     /// Who waits to hear whether an instance would start.
     pub(super) verifying: BTreeMap<u64, oneshot::Sender<Option<String>>>,
 }
@@ -80,17 +82,31 @@ impl Answerers {
         }
     }
 
-    /// To be asked, if the answerer has an instance for it. What nobody can answer runs out of time.
+    /// To be asked: now, or when the answerer has an instance for it. What is never asked runs out of time.
     pub(super) fn ask(&mut self, lookup: Lookup) {
-        if let Some(attached) = &mut self.attached
-            && self.standings.get(&lookup.device).is_some_and(|standing| standing.told)
-        {
-            attached.link.ask(lookup);
+        let Some(attached) = &mut self.attached else { return };
+        match self.standings.get(&lookup.device) {
+            Some(standing) if standing.told => attached.link.ask(lookup),
+            _ => drop(attached.held.insert(lookup.request, lookup)),
+        }
+    }
+
+    /// What was held for an overlay is asked: the answerer has an instance for it now.
+    pub(super) fn ask_held(&mut self, device: DeviceId) {
+        let Some(attached) = &mut self.attached else { return };
+        for (request, lookup) in std::mem::take(&mut attached.held) {
+            if lookup.device == device {
+                attached.link.ask(lookup);
+            } else {
+                attached.held.insert(request, lookup);
+            }
         }
     }
 
     pub(super) fn withdraw(&mut self, request: RequestId) {
-        if let Some(attached) = &mut self.attached {
+        if let Some(attached) = &mut self.attached
+            && attached.held.remove(&request).is_none()
+        {
             attached.link.withdraw(request);
         }
     }
@@ -118,7 +134,7 @@ impl Room {
     pub(crate) fn attach(&mut self, link: Link, hello: &Hello) {
         let plugins = {
             let encapsulations: Vec<_> = self.registry.names().collect();
-            let taken: Vec<&str> = ["direct", "outer", "target"].into_iter().chain(encapsulations).collect();
+            let taken: Vec<&str> = super::search::TAKEN.into_iter().chain(encapsulations).collect();
             Plugins::of(hello, &taken)
         };
         let (plugins, peer) = match (plugins, self.answerers.attached.as_ref()) {
@@ -132,8 +148,17 @@ impl Room {
         let (name, version) = (clean(&hello.name), clean(&hello.version));
         tracing::info!("{name} {version} ({peer}) answers lookups from now on");
         let now = self.clock.now();
-        let attached =
-            Attached { link, plugins, name, version, unheard: 0, next_ping: now + PING_NS, next_token: 0, verifying: BTreeMap::new() };
+        let attached = Attached {
+            link,
+            plugins,
+            name,
+            version,
+            unheard: 0,
+            next_ping: now + PING_NS,
+            next_token: 0,
+            held: BTreeMap::new(),
+            verifying: BTreeMap::new(),
+        };
         let attached = self.answerers.attached.insert(attached);
         attached.link.say(&FromOverlayd::Welcome(Welcome {
             version: VERSION,
@@ -176,7 +201,11 @@ impl Room {
         for message in answers(packet).skip(skip) {
             match message {
                 Ok(FromVarpd::Hello(_)) => return self.is_no_varpd("hello was said twice; it is the first message and no other"),
-                Ok(message) => self.take(message, now),
+                Ok(message) => {
+                    self.take(message, now);
+                    // One after the other: what a packet of small messages causes may be a hundred times as large as it is.
+                    self.carry_out_outputs();
+                }
                 Err(error) => return self.is_no_varpd(&clean(&error.to_string())),
             }
         }
@@ -209,10 +238,14 @@ impl Room {
             }
             FromVarpd::TargetSet { device, mac, to, ttl_ns } => {
                 let target = if to.is_empty() { SetTarget::Drop } else { SetTarget::Reach(to) };
-                self.usable(now, |room| room.control.set_target(device, mac, &target, Source::Plugin, ttl_ns, now));
+                if let Err(refusal) = self.control.set_target(device, mac, &target, Source::Plugin, ttl_ns, now) {
+                    // Wherever it is now, it is no longer where it was.
+                    let _ = self.control.invalidate(device, mac, now);
+                    self.unusable(refusal, now);
+                }
             }
             FromVarpd::TargetInvalidate { device, mac } => self.usable(now, |room| room.control.invalidate(device, mac, now)),
-            FromVarpd::TargetFlush(device) => self.usable(now, |room| room.control.flush(device, true, now)),
+            FromVarpd::TargetFlush(device) => self.usable(now, |room| room.control.invalidate_all(device, now)),
             FromVarpd::Inject { device, frame } => self.usable(now, |room| room.control.inject(device, &frame)),
             FromVarpd::Resend { device, frame } => self.usable(now, |room| room.control.resend(device, &frame, now)),
             // That it was heard is all there is to it.

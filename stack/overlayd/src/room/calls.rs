@@ -15,7 +15,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 /// The search that asks nobody.
-const DIRECT: &str = "direct";
+pub(super) const DIRECT: &str = "direct";
 
 impl Room {
     pub(crate) fn status(&self) -> Status {
@@ -26,6 +26,7 @@ impl Room {
             workers: self.queues,
             answerer: self.answerer(),
             counters: counters(&self.control.totals()),
+            unattributed: counters(&self.control.nobodys_totals()),
             refused_calls: 0,
         }
     }
@@ -110,12 +111,23 @@ impl Room {
     }
 
     pub(crate) fn delete_overlay(&mut self, name: &LinkName) -> Result<(), Problem> {
-        let id = self.named(name)?.1.id;
-        self.control.delete_device(id, self.clock.now()).map_err(Problem::clash)?;
+        // What could not be made at the start is configured and nothing else.
+        let id = match self.named(name) {
+            Ok((_, info)) => Some(info.id),
+            Err(_) if self.config.devices.iter().any(|device| device.name == *name) => None,
+            Err(unknown) => return Err(unknown),
+        };
+        let unmade = |vnic: &&VnicConfig| vnic.device == *name && !self.vnics.contains_key(&vnic.name);
+        if let Some(vnic) = self.config.vnics.iter().find(unmade) {
+            return Err(Problem::clash(format_args!("overlay {name}: has VNICs: {}; delete them first", vnic.name)));
+        }
+        if let Some(id) = id {
+            self.control.delete_device(id, self.clock.now()).map_err(Problem::clash)?;
+            self.forget_instance(id);
+        }
         self.config.devices.retain(|device| device.name != *name);
         self.config.entries.retain(|entry| entry.device != *name);
         self.temporary.remove(name);
-        self.forget_instance(id);
         self.tell(Happening::OverlayDeleted { overlay: name.clone() });
         self.carry_out();
         self.save()
@@ -141,6 +153,10 @@ impl Room {
         let plugins = is_of_plugin(config, &set.name);
         let now = self.clock.now();
         let before = self.config.clone();
+        let old = match set.name.as_str() {
+            "vnetid" => Some(info.spec.vni.to_string()),
+            name => info.spec.properties.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone()),
+        };
         let changed = match &set.value {
             // Its declaration has been asked, if there is one.
             _ if plugins => Ok(()),
@@ -159,6 +175,14 @@ impl Room {
         self.carry_out();
         if let Err(problem) = self.save() {
             self.config = before;
+            if !plugins {
+                // It could be so a moment ago.
+                let _ = match &old {
+                    Some(value) => self.control.set_property(info.id, &set.name, value, now),
+                    None => self.control.reset_property(info.id, &set.name, now),
+                };
+                self.carry_out();
+            }
             return Err(problem);
         }
         if set.name == "mtu" {
@@ -208,11 +232,27 @@ impl Room {
             StaticTarget::Drop => Target::Drop,
         };
         self.control.set_target(info.id, mac, &target, Source::Static, None, self.clock.now()).map_err(Problem::wrong)?;
-        self.config.entries.retain(|entry| entry.device != *name || entry.mac != mac);
+        let is_it = |entry: &StaticEntry| entry.device == *name && entry.mac == mac;
+        let before = self.config.entries.iter().position(is_it).map(|at| self.config.entries.remove(at));
         self.config.entries.push(StaticEntry { device: name.clone(), mac, to });
-        self.tell(Happening::TargetSet { overlay: name.clone(), mac });
         self.carry_out();
-        self.save()
+        if let Err(problem) = self.save() {
+            self.config.entries.pop();
+            let now = self.clock.now();
+            // Both were possible a moment ago.
+            let _ = match &before {
+                Some(StaticEntry { to: StaticTarget::Reach(to), .. }) => {
+                    self.control.set_target(info.id, mac, &Target::Reach(to.clone()), Source::Static, None, now)
+                }
+                Some(_) => self.control.set_target(info.id, mac, &Target::Drop, Source::Static, None, now),
+                None => self.control.remove_target(info.id, mac, now).map(drop),
+            };
+            self.config.entries.extend(before);
+            self.carry_out();
+            return Err(problem);
+        }
+        self.tell(Happening::TargetSet { overlay: name.clone(), mac });
+        Ok(())
     }
 
     pub(crate) fn delete_target(&mut self, name: &LinkName, mac: Mac) -> Result<(), Problem> {
@@ -376,7 +416,12 @@ impl Room {
     }
 
     pub(crate) fn delete_vnic(&mut self, name: &LinkName) -> Result<(), Problem> {
-        let overlay = self.vnic(name)?.overlay;
+        // What could not be made at the start is configured and nothing else.
+        let overlay = match (self.vnic(name), self.config.vnics.iter().find(|vnic| vnic.name == *name)) {
+            (Ok(vnic), _) => vnic.overlay,
+            (Err(_), Some(config)) => config.device.clone(),
+            (Err(unknown), None) => return Err(unknown),
+        };
         self.unmake_vnic(name);
         self.config.vnics.retain(|vnic| vnic.name != *name);
         self.temporary.remove(name);

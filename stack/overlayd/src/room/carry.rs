@@ -20,7 +20,8 @@ impl Room {
         }
     }
 
-    fn carry_out_outputs(&mut self) {
+    /// The same, but for the questions that wait to be put: they go together.
+    pub(super) fn carry_out_outputs(&mut self) {
         while let Some(output) = self.control.poll_output(self.clock.now()) {
             match output {
                 Output::Transmit(sending) => {

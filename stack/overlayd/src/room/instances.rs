@@ -6,7 +6,7 @@
 
 use super::Room;
 use super::calls::search_of;
-use super::search::{change, is_of_plugin};
+use super::search::{TAKEN, TEXT_MAX_BYTES, change, is_of_plugin};
 use overlay_api::channel::{FromOverlayd, Instance, Request, VnicInfo};
 use overlay_api::control::{NewOverlay, Problem, SetProperty};
 use overlay_api::{DeviceConfig, DeviceId, LinkName, PropertySpec};
@@ -37,6 +37,14 @@ impl Room {
     /// A name that is taken, a plugin that there is not, a property that its declaration does not allow.
     pub(crate) fn begin_create(&mut self, new: &NewOverlay) -> Result<Option<Verifying>, Problem> {
         self.name_is_free(&new.name)?;
+        let search = new.search.as_str();
+        if search != super::calls::DIRECT && (TAKEN.contains(&search) || self.registry.get(search).is_some()) {
+            return Err(Problem::wrong(format_args!("search {search}: is no plugin; properties of that name are the overlay's own")));
+        }
+        if let Some((name, value)) = new.properties.iter().find(|(_, value)| value.len() > TEXT_MAX_BYTES) {
+            let length = value.len();
+            return Err(Problem::wrong(format_args!("property {name}: a value of {length} bytes; at most {TEXT_MAX_BYTES} are allowed")));
+        }
         let config = DeviceConfig {
             name: new.name.clone(),
             encapsulation: new.encapsulation.clone(),
@@ -53,6 +61,10 @@ impl Room {
     /// An overlay or property that there is not, a value that its declaration does not allow.
     pub(crate) fn begin_set(&mut self, name: &LinkName, set: &SetProperty) -> Result<Option<Verifying>, Problem> {
         let (config, _) = self.named(name)?;
+        if let Some(length) = set.value.as_ref().map(String::len).filter(|length| *length > TEXT_MAX_BYTES) {
+            let name = &set.name;
+            return Err(Problem::wrong(format_args!("property {name}: a value of {length} bytes; at most {TEXT_MAX_BYTES} are allowed")));
+        }
         if !is_of_plugin(config, &set.name) {
             return Ok(None);
         }
@@ -151,6 +163,9 @@ impl Room {
                 }
                 *standing = Standing { told: false, wrong: Some(problem), degraded: None };
             }
+        }
+        if standing.told {
+            self.answerers.ask_held(device);
         }
         self.show_standing(device);
     }

@@ -162,6 +162,7 @@ impl Room {
                 self.carry_out();
             }
             self.look_at_answerer(now);
+            self.carry_out();
             if now >= self.next_look {
                 self.next_look = now + LOOK_NS;
                 self.look_at_underlays();

@@ -7,7 +7,10 @@ use overlay_api::{Access, Kind, PropertySpec};
 use overlay_engine::Search;
 
 /// Longest value of a plugin's property in bytes; the plugin may allow less.
-const TEXT_MAX_BYTES: usize = 4096;
+pub(super) const TEXT_MAX_BYTES: usize = 4096;
+
+/// What no plugin can be called: properties of that name are the overlay's own.
+pub(super) const TAKEN: [&str; 4] = ["direct", "outer", "target", "underlay"];
 
 /// How frames find their way.
 const SEARCH: PropertySpec = PropertySpec::new(

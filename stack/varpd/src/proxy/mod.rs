@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!              ┌─ Ok(None) ───────► nothing for a proxy: the table answers
-//!   asked(frame)─ Err(Unproxied) ─► looks like a question, and must not be answered: dropped, with the reason
+//!   asked(frame)─ Err(Unproxied) ─► looks like a question, and must not be answered: dropped, with the reason (DHCP: see is_dhcp)
 //!              └─ Ok(Some(Asked)) ─ Arp ──► reply ─────► injected to the port that asked
 //!                                   Ndp ──► reply ─────► injected to the port that asked
 //!                                   Dhcp ─► redirect ──► resent, to one server instead of everybody
@@ -52,7 +52,7 @@ pub enum Asked {
 ///
 /// # Errors
 /// If the frame is such a question, and must not be answered. It is of no use to anybody else either: what is sent to a group is best
-/// dropped.
+/// dropped. A DHCP message ([`is_dhcp`]) is only if its sender has a server; if not, it was nothing for a proxy from the start.
 pub fn asked(frame: &[u8]) -> Result<Option<Asked>, Unproxied> {
     let Some((link, packet)) = Link::parse(frame) else { return Ok(None) };
     match link.ethertype {
@@ -67,6 +67,17 @@ pub fn asked(frame: &[u8]) -> Result<Option<Asked>, Unproxied> {
             _ => Ok(None),
         },
         _ => Ok(None),
+    }
+}
+
+/// Whether a frame that [`asked`] refuses is one of DHCP: of what is read there, only that is carried in UDP.
+#[must_use]
+pub fn is_dhcp(frame: &[u8]) -> bool {
+    let Some((link, packet)) = Link::parse(frame) else { return false };
+    match link.ethertype {
+        ethertype::IPV4 => ipv4(packet).is_some_and(|header| header.protocol == ip::UDP),
+        ethertype::IPV6 => ipv6(packet).is_some_and(|(header, _)| header.next_header == ip::UDP),
+        _ => false,
     }
 }
 

@@ -40,7 +40,16 @@ pub(crate) fn status() -> Status {
     let answerer =
         Answerer { attached: false, reason: Some("nobody has connected".to_owned()), since: Timestamp::default(), ..Answerer::default() };
     let since = Timestamp { seconds: 7, nanoseconds: 0 };
-    Status { version: "0.1.0".to_owned(), pid: 1, since, workers: 2, answerer, counters: Counters::default(), refused_calls: 0 }
+    Status {
+        version: "0.1.0".to_owned(),
+        pid: 1,
+        since,
+        workers: 2,
+        answerer,
+        counters: Counters::default(),
+        unattributed: Counters::default(),
+        refused_calls: 0,
+    }
 }
 
 pub(crate) fn overlay(called: &str, vni: u32) -> Overlay {

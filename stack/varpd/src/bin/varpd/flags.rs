@@ -27,11 +27,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "DIR", env = "OVERLAY_ROOT")]
     pub(crate) root: Option<PathBuf>,
 
-    /// Where shared objects of third-party plugins are [default: ROOT/usr/lib/overlay/plugins]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) plugins: Option<PathBuf>,
-
-    /// The group whose members may change things through the control socket; others may look
+    /// The group whose members may use the control socket (mode 0660); without it, varpd's own
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<String>,
 

@@ -71,7 +71,7 @@ fn main() -> ExitCode {
 }
 
 /// The plugins that there are.
-fn plugins(_flags: &Flags, _paths: &Paths) -> Result<Vec<Arc<dyn Plugin>>, String> {
+fn plugins() -> Result<Vec<Arc<dyn Plugin>>, String> {
     let files = files::Files::start().map_err(|error| format!("the mapping files cannot be watched: {error}"))?;
     Ok(vec![Arc::new(files)])
 }
@@ -91,7 +91,7 @@ fn run(flags: &Flags) -> Result<(), String> {
     let group = flags.group.as_deref().map(group_id).transpose()?;
     let socket = ControlSocket::open(&paths.varpd_socket(), group).map_err(|error| error.to_string())?;
     let journal = Arc::new(Journal::new());
-    let plugins = plugins(flags, &paths)?;
+    let plugins = plugins()?;
     let instances = Mutex::new(Instances::new(plugins, Arc::<Journal>::clone(&journal)));
     let varpd = Arc::new(Varpd { instances, link: Link::new(paths.lookup_socket()), journal, log });
     let workers = Workers::start(&varpd).map_err(|error| format!("the worker threads cannot be started: {error}"))?;

@@ -5,7 +5,7 @@ mod frames;
 use crate::flags::{Asked, Flags, Query};
 use crate::plugins;
 use overlay_api::channel::{FromOverlayd, FromVarpd, Instance};
-use overlay_api::{Answer, DeviceId, Lookup, Paths, Question, RequestId};
+use overlay_api::{Answer, DeviceId, Lookup, Question, RequestId};
 use overlay_decoder::Mac;
 use overlay_varpd::instances::Instances;
 use overlay_varpd::plugin::Outlet;
@@ -34,9 +34,8 @@ impl Outlet for Ear {
 /// # Errors
 /// A sentence: there is no such plugin, it does not start, it does not answer.
 pub(crate) fn run(flags: &Flags, query: Query) -> Result<(), String> {
-    let paths = Paths::chosen(flags.root.clone(), None);
     let (sender, said) = channel();
-    let mut instances = Instances::new(plugins(flags, &paths)?, Arc::new(()));
+    let mut instances = Instances::new(plugins()?, Arc::new(()));
     instances.connected(Arc::new(Ear(Mutex::new(sender))));
     let device = DeviceId(1);
     let (vni, instance) = (query.vnetid, instance(&query, device)?);

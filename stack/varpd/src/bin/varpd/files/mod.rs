@@ -67,7 +67,7 @@ impl Plugin for Files {
     }
 
     fn verify(&self, instance: &Instance) -> Result<(), String> {
-        let mapping = read::read(&path_of(instance)?)?;
+        let mapping = read::read(&path_of(instance)?).map_err(|problem| problem.sentence)?;
         mapping.check(instance.with_port).map_err(|error| error.to_string())
     }
 

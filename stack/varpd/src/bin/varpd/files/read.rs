@@ -4,7 +4,7 @@ use overlay_api::Mapping;
 use overlay_api::mapping::MAPPING_MAX_BYTES;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,36 +41,57 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     })
 }
 
+/// Why a file gives no mapping.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ReadProblem {
+    /// What the system refuses, or the first mistake with line, column and key.
+    pub(crate) sentence: String,
+    /// The system may do it another time, although the file is the same: no descriptor was left, a server did not answer.
+    pub(crate) passing: bool,
+}
+
+impl ReadProblem {
+    /// It is so until the file is another one.
+    pub(crate) fn lasting(sentence: String) -> Self {
+        Self { sentence, passing: false }
+    }
+
+    fn of_system(name: &str, error: &io::Error) -> Self {
+        // A file that comes has a stamp then.
+        Self { sentence: format!("{name}: cannot be read: {error}"), passing: error.kind() != ErrorKind::NotFound }
+    }
+}
+
 /// The mapping in a file.
 ///
 /// # Errors
-/// A sentence: what the system refuses, or the first mistake with line, column and key.
-pub(crate) fn read(path: &Path) -> Result<Mapping, String> {
+/// Why there is none.
+pub(crate) fn read(path: &Path) -> Result<Mapping, ReadProblem> {
     let name = path.display().to_string();
-    let cannot = |error: &dyn std::fmt::Display| format!("{name}: cannot be read: {error}");
+    let cannot = |error: io::Error| ReadProblem::of_system(&name, &error);
     // A FIFO without a writer would be waited for.
-    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path).map_err(|error| cannot(&error))?;
-    let about = file.metadata().map_err(|error| cannot(&error))?;
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path).map_err(cannot)?;
+    let about = file.metadata().map_err(cannot)?;
     if !about.is_file() {
-        return Err(format!("{name}: is no regular file; a file of JSON is allowed"));
+        return Err(ReadProblem::lasting(format!("{name}: is no regular file; a file of JSON is allowed")));
     }
-    let text = text_of(file, about.len()).map_err(|problem| format!("{name}{problem}"))?;
-    Mapping::parse(&name, &text).map_err(|error| error.to_string())
+    let text = text_of(&name, file, about.len())?;
+    Mapping::parse(&name, &text).map_err(|error| ReadProblem::lasting(error.to_string()))
 }
 
-/// The whole text. The error goes on after the file's name.
-fn text_of(file: File, size: u64) -> Result<String, String> {
+/// The whole text.
+fn text_of(name: &str, file: File, size: u64) -> Result<String, ReadProblem> {
     let most = MAPPING_MAX_BYTES as u64;
     if size > most {
-        return Err(format!(": has {size} bytes; at most {most} are allowed"));
+        return Err(ReadProblem::lasting(format!("{name}: has {size} bytes; at most {most} are allowed")));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     // It may grow meanwhile; the parser refuses what is too long.
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| format!(": cannot be read: {error}"))?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| ReadProblem::of_system(name, &error))?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or(&[]);
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
         let column = 1 + String::from_utf8_lossy(good).chars().rev().take_while(|letter| *letter != '\n').count();
-        format!(":{line}:{column}: is not UTF-8; JSON has to be")
+        ReadProblem::lasting(format!("{name}:{line}:{column}: is not UTF-8; JSON has to be"))
     })
 }

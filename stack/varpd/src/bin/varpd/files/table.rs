@@ -1,6 +1,7 @@
 //! What does an instance answer, and what has overlayd to be told when its mapping changes?
 
 use super::known::Known;
+use super::read::ReadProblem;
 use arc_swap::ArcSwapOption;
 use overlay_api::Lookup;
 use overlay_api::mapping::{Change, Mapping, diff};
@@ -58,6 +59,12 @@ impl Table {
         if let Some(mapping) = &*self.mapping.load() {
             return reply.answer(knowledge::answer(&**mapping, lookup));
         }
+        // A connection that has ended hears no answer, and its lookups would push those of the next one out.
+        if waiting.iter().any(|(_, reply)| !reply.is_heard()) {
+            let (heard, gone): (VecDeque<_>, VecDeque<_>) = waiting.drain(..).partition(|(_, reply)| reply.is_heard());
+            *waiting = heard;
+            gone.into_iter().for_each(|(_, reply)| reply.abandon());
+        }
         if waiting.len() >= WAITING_MAX
             && let Some((_, oldest)) = waiting.pop_front()
         {
@@ -67,11 +74,11 @@ impl Table {
     }
 
     /// The file was read: what is there, or why that cannot be used.
-    pub(crate) fn take(&self, read: &Result<Arc<Mapping>, String>) {
-        let read = read.clone().and_then(|mapping| match mapping.check(self.with_port) {
-            Ok(()) => Ok(mapping),
-            Err(error) => Err(error.to_string()),
-        });
+    pub(crate) fn take(&self, read: &Result<Arc<Mapping>, ReadProblem>) {
+        let read = match read {
+            Ok(mapping) => mapping.check(self.with_port).map(|()| Arc::clone(mapping)).map_err(|error| error.to_string()),
+            Err(problem) => Err(problem.sentence.clone()),
+        };
         match read {
             Ok(mapping) => self.replace(mapping),
             Err(problem) => {

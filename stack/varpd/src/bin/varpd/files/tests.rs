@@ -194,6 +194,23 @@ fn lookups_wait_for_a_file_that_comes_later() {
 }
 
 #[test]
+fn lookups_of_a_connection_that_has_ended_do_not_wait() {
+    let mut world = World::new("");
+    world.ask(mac(2));
+    world.ask(mac(3));
+    world.heard = Arc::default();
+    world.instances.connected(Arc::<Heard>::clone(&world.heard));
+    world.instances.hear(FromOverlayd::Instance(world.instance()));
+    world.ask(mac(3));
+    let running = world.instances.get(&"ov0".parse().unwrap()).unwrap();
+    let counted = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+    let counters = running.host().counters();
+    assert_eq!((counted(&counters.lookups), counted(&counters.abandoned)), (3, 2));
+    fs::write(world.path(), format!("{{{}}}", entry(3, "10.0.0.3"))).unwrap();
+    world.wait(|message| *message == FromVarpd::Answer(RequestId(3), World::reach("10.0.0.3:4789")));
+}
+
+#[test]
 fn a_file_is_followed_however_it_changes() {
     let mut world = World::new(&format!("{{{}}}", entry(2, "10.0.0.1")));
     let mut number = 1;

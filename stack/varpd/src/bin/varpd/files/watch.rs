@@ -3,9 +3,10 @@
 //! Looking is all that works everywhere: a file that was written to, or replaced by a rename; a link that was changed anywhere on the
 //! way (Kubernetes swaps a directory's); a mount that went; a network file system. It costs a system call for each file and look.
 
-use super::read::{Stamp, read, stamp};
+use super::read::{ReadProblem, Stamp, read, stamp};
 use super::table::Table;
 use overlay_api::Mapping;
+use overlay_api::mapping::Note;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,9 @@ struct File {
     path: PathBuf,
     seen: Option<Stamp>,
     /// What came of reading it.
-    read: Result<Arc<Mapping>, String>,
+    read: Result<Arc<Mapping>, ReadProblem>,
+    /// What was logged of the last mapping: so many notes more were left out of it.
+    noted: (Vec<Note>, usize),
     /// It did not parse, and may have been half written: said only if it is so at the next look.
     doubtful: bool,
     tables: Vec<Weak<Table>>,
@@ -76,10 +79,7 @@ impl Watcher {
     pub(crate) fn watch(&self, path: &Path, table: &Arc<Table>) -> Watch {
         let file = {
             let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(files.entry(path.to_owned()).or_insert_with(|| {
-                let read = Err("has not been read yet".to_owned());
-                Arc::new(Mutex::new(File { path: path.to_owned(), seen: None, read, doubtful: false, tables: Vec::new() }))
-            }))
+            Arc::clone(files.entry(path.to_owned()).or_insert_with(|| Arc::new(Mutex::new(File::new(path)))))
         };
         let mut locked = lock(&file);
         let now = stamp(path);
@@ -109,16 +109,26 @@ fn look_at_all(files: &Files) {
 }
 
 impl File {
+    fn new(path: &Path) -> Self {
+        let read = Err(ReadProblem::lasting("has not been read yet".to_owned()));
+        Self { path: path.to_owned(), seen: None, read, noted: (Vec::new(), 0), doubtful: false, tables: Vec::new() }
+    }
+
     /// Reads it again if there is a reason to.
     fn look(&mut self) {
         let now = stamp(&self.path);
         let changed = now != self.seen;
-        if !changed && !self.doubtful {
+        let was_passing = matches!(&self.read, Err(ReadProblem { passing: true, .. }));
+        if !changed && !self.doubtful && !was_passing {
             return;
         }
         let was_doubtful = std::mem::replace(&mut self.doubtful, false) && !changed;
         self.seen = now;
         let read = self.again();
+        if read.is_err() && read == self.read {
+            // Said already.
+            return;
+        }
         if read.is_err() && !was_doubtful {
             self.doubtful = true;
             return;
@@ -126,8 +136,14 @@ impl File {
         self.settle(read);
     }
 
-    fn again(&self) -> Result<Arc<Mapping>, String> {
+    fn again(&mut self) -> Result<Arc<Mapping>, ReadProblem> {
         let mapping = read(&self.path)?;
+        let notes = (mapping.notes().to_vec(), mapping.notes_left_out());
+        if notes == self.noted {
+            // Files that are written often would fill the log with the same words.
+            return Ok(Arc::new(mapping));
+        }
+        self.noted = notes;
         for note in mapping.notes() {
             tracing::warn!("{note}");
         }
@@ -138,11 +154,36 @@ impl File {
     }
 
     /// This is so: all who name the file are told.
-    fn settle(&mut self, read: Result<Arc<Mapping>, String>) {
+    fn settle(&mut self, read: Result<Arc<Mapping>, ReadProblem>) {
         self.read = read;
         self.tables.retain(|table| table.strong_count() > 0);
         for table in self.tables.iter().filter_map(Weak::upgrade) {
             table.take(&self.read);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that does not change, was read with this result, and is looked at twice.
+    fn looked_at(passing: bool) -> String {
+        // No mapping, and older than any test: its stamp is the same each time.
+        let mut file = File::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")));
+        file.seen = stamp(&file.path);
+        file.read = Err(ReadProblem { sentence: "no descriptor is left".to_owned(), passing });
+        file.look();
+        file.look();
+        file.read.unwrap_err().sentence
+    }
+
+    #[test]
+    fn what_the_system_refused_is_tried_again_and_a_mistake_is_not() {
+        assert!(looked_at(true).contains("Cargo.toml:1:"), "{}", looked_at(true));
+        assert_eq!(looked_at(false), "no descriptor is left");
+        let below_a_file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml/map.json"));
+        let passing = |path: &Path| read(path).unwrap_err().passing;
+        assert_eq!((passing(below_a_file), passing(Path::new("/nowhere/map.json")), passing(Path::new("/"))), (true, false, false));
     }
 }
