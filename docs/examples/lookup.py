@@ -103,7 +103,7 @@ def hear(packet, instances):
         elif kind == INSTANCE_REMOVED:
             instances.pop(struct.unpack_from("<I", body)[0], None)
         elif kind in (WELCOME, REFUSED):
-            print("attached" if kind == WELCOME else json.loads(body)["problem"], flush=True)
+            print("attached" if kind == WELCOME else "refused: " + json.loads(body)["problem"], flush=True)
 
 
 def serve(path):

@@ -132,9 +132,9 @@ fn a_connection_and_all_counters_outlive_each_change() {
             |way| DropReason::ALL.iter().filter(move |reason| reason.direction() == way).map(|reason| all.dropped(*reason)).sum::<u64>();
         assert_eq!(all.frames_in, all.sent + dropped(Direction::Transmit) - all.dropped(DropReason::SendFailed), "{all:?}");
         assert_eq!(all.datagrams_in, all.delivered + dropped(Direction::Receive), "{all:?}");
-        // Lost are those that met a socket on its way from one address to another, the other end before its change, or a VNIC whose
-        // interface was not up yet.
-        const EXPECTED: [&str; 5] = ["deliver-failed", "overlay-down", "overlay-not-ready", "send-failed", "unknown-vni"];
+        // Lost are those that met a socket on its way from one address to another, the other end before its change, or an overlay
+        // whose VNIC was not there yet, or not up.
+        const EXPECTED: [&str; 6] = ["deliver-failed", "no-port", "overlay-down", "overlay-not-ready", "send-failed", "unknown-vni"];
         let strange: Vec<_> = all.drops.keys().filter(|reason| !EXPECTED.contains(&reason.as_str())).collect();
         assert!(strange.is_empty(), "{strange:?} of {all:?}");
     }
