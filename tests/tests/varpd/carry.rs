@@ -3,6 +3,7 @@
 use crate::can_run;
 use crate::host::{NETWORKS, all_up, lab, mapping, overlay, underlay};
 use crate::traffic::{all_answered, connect, send};
+use overlay_api::EntryState;
 use overlay_api::control::TargetQuery;
 use overlay_lab::{Family, Ping};
 use overlay_tests::{Run, ndjson, program};
@@ -92,6 +93,7 @@ fn networks_with_the_same_tenants_stay_apart() {
     less.remove(there.mac());
     hosts[0].map(78, &less);
     hosts[0].wait("the mapping", || hosts[0].instance(78).entries == Some(1));
+    hosts[0].wait_no_longer(78, there.mac(), EntryState::Valid);
     let report = lab.tenant(1, 78, 1).udp_send(&overlay_lab::UdpLoad::new(echo.at(), 7, 100)).expect("datagrams");
     assert_eq!((report.answered, other.counted()), (0, 89));
     let report = here.udp_send(&overlay_lab::UdpLoad::new(echo.at(), 97, 100)).expect("datagrams");

@@ -3,6 +3,7 @@
 use crate::can_run;
 use crate::host::{Flow, all_up, lab, mapping, overlay};
 use crate::traffic::all_answered;
+use overlay_api::EntryState;
 use overlay_api::control::OverlayState;
 use overlay_lab::{Family, Ping, UdpLoad};
 use std::net::IpAddr;
@@ -65,10 +66,12 @@ fn another_file_is_another_mapping_at_once() {
     let second = hosts[0].file(79).display().to_string();
     hosts[0].overlayd.set(&overlay(77), "files/config", &second).expect("a property");
     hosts[0].wait("the other file", || hosts[0].instance(77).entries == Some(1));
+    hosts[0].wait_no_longer(77, there.mac(), EntryState::Valid);
     hosts[0].wait_up(77);
     assert_eq!(answered(), 0, "what the first file said is still in use");
     hosts[0].overlayd.set(&overlay(77), "files/config", &first).expect("a property");
     hosts[0].wait("the first file", || hosts[0].instance(77).entries == Some(2));
+    hosts[0].wait_no_longer(77, there.mac(), EntryState::Drop);
     hosts[0].wait_up(77);
     assert_eq!(answered(), 50, "what the second file refused is still refused");
 }

@@ -1,7 +1,8 @@
 //! A host with overlayd and varpd, and the mapping file that both ends of an overlay have.
 
 use crate::daemon::{CEILING, Daemon, link};
-use overlay_api::control::{InstanceState, InstanceStatus, NewOverlay, Overlay, OverlayState};
+use overlay_api::EntryState;
+use overlay_api::control::{InstanceState, InstanceStatus, NewOverlay, Overlay, OverlayState, TargetQuery};
 use overlay_client::{ClientError, VarpdClient};
 use overlay_lab::{Family, Join, Lab, Namespace, Node, Running, Signal, wait_until};
 use overlay_tests::{program, say};
@@ -148,6 +149,13 @@ impl Host {
     /// What varpd has said.
     pub(crate) fn log(&self) -> String {
         self.running.log()
+    }
+
+    /// Waits until overlayd has a destination in that state no longer: what varpd has revoked has arrived.
+    pub(crate) fn wait_no_longer(&self, vni: u32, mac: &str, state: EntryState) {
+        let name = overlay(vni).parse().expect("a name");
+        let rows = || self.overlayd.client.targets(&name, &TargetQuery::default()).expect("a table").rows;
+        self.wait("the table to forget", || rows().iter().all(|row| row.state != state || row.mac.to_string() != mac));
     }
 
     /// Waits for something to be so.
