@@ -41,7 +41,8 @@ const NEEDS: &[Need] = &[
     Need { package: "iproute2", presence: Presence::Program("ip"), tasks: &[Task::Demo, Task::Test, Task::Bench] },
     Need { package: "iputils-ping", presence: Presence::Program("ping"), tasks: &[Task::Demo, Task::Test, Task::Bench] },
     // Sessions of the README ask for JSON, and pipe it.
-    Need { package: "python3", presence: Presence::Program("python3"), tasks: &[Task::Test] },
+    // Debian's own: one that every user may run answers lookups as somebody else.
+    Need { package: "python3", presence: Presence::File("/usr/bin/python3"), tasks: &[Task::Test] },
     Need { package: "curl", presence: Presence::Program("curl"), tasks: &[Task::Test] },
     // Say whether the unit of systemd and the manual pages are sound.
     Need { package: "groff", presence: Presence::Program("groff"), tasks: &[Task::Test] },
@@ -52,9 +53,11 @@ const NEEDS: &[Need] = &[
     // Watches the probes; readelf reads the notes that announce them.
     Need { package: "bpftrace", presence: Presence::Program("bpftrace"), tasks: &[Task::Test] },
     Need { package: "binutils", presence: Presence::Program("readelf"), tasks: &[Task::Test] },
-    // The load of the data path's benchmark, and a peer.
+    // Kills a daemon at a chosen system call.
+    Need { package: "strace", presence: Presence::Program("strace"), tasks: &[Task::Test] },
+    // A peer with Geneve, and the load of the data path's benchmark.
+    Need { package: "openvswitch-switch", presence: Presence::Program("ovs-vswitchd"), tasks: &[Task::Test, Task::Bench] },
     Need { package: "iperf3", presence: Presence::Program("iperf3"), tasks: &[Task::Bench] },
-    Need { package: "openvswitch-switch", presence: Presence::Program("ovs-vswitchd"), tasks: &[Task::Bench] },
     // GNU time reads a child's peak memory.
     Need { package: "time", presence: Presence::Program("time"), tasks: &[Task::Bench] },
     // Counts instructions, where a clock on a shared machine cannot tell one per cent.

@@ -40,5 +40,5 @@ pub use mapping::Mapping;
 pub use names::{LinkName, ModuleName, NameError, NamespaceName};
 pub use nearest::nearest;
 pub use paths::Paths;
-pub use property::{Access, Kind, Prefix, Properties, PropertyError, PropertySpec, Value};
+pub use property::{Access, Assignment, Kind, Prefix, Properties, PropertyError, PropertySpec, Value};
 pub use verdict::Verdict;

@@ -335,5 +335,25 @@ impl Properties {
     }
 }
 
+/// `PROP=VALUE`, as it is typed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Assignment {
+    /// The property's name.
+    pub name: String,
+    /// Its value. It may be empty, and may have commas and `=` in it.
+    pub value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
+            _ => Err("PROP=VALUE is expected, as in mtu=1400".to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! What did the user ask for? Commands and options as typed; parsing only validates and opens nothing.
 
 use crate::examples as text;
-use crate::typed::{Assignment, EtherType, SetEntry, VnicMtu};
+use crate::typed::{EtherType, SetEntry, VnicMtu};
 use clap::{ArgGroup, Args, ColorChoice, Parser, Subcommand, ValueEnum};
-use overlay_api::{LinkName, ModuleName, NamespaceName};
+use overlay_api::{Assignment, LinkName, ModuleName, NamespaceName};
 use overlay_decoder::{Mac, Vni};
 use std::path::PathBuf;
 

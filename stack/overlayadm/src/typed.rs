@@ -1,28 +1,8 @@
 //! What did the user type? Arguments as the things they mean, so that a bad one is refused before anything is asked.
 
-use overlay_api::StaticTarget;
+use overlay_api::{Assignment, StaticTarget};
 use overlay_decoder::{Mac, Ul3};
 use std::str::FromStr;
-
-/// `PROP=VALUE`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Assignment {
-    /// The property's name.
-    pub(crate) name: String,
-    /// Its value. It may be empty, and may have commas and `=` in it.
-    pub(crate) value: String,
-}
-
-impl FromStr for Assignment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
-            _ => Err("PROP=VALUE is expected, as in mtu=1400".to_owned()),
-        }
-    }
-}
 
 /// `mtu=N`: what a VNIC can be told when it is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

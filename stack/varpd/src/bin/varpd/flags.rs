@@ -1,7 +1,7 @@
 //! What is the daemon told when it starts, or asked instead of starting?
 
 use clap::{ArgGroup, Parser, ValueEnum};
-use overlay_api::ModuleName;
+use overlay_api::{Assignment, ModuleName};
 use overlay_decoder::{Mac, Vni};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -158,26 +158,6 @@ impl Encapsulation {
             Self::Vxlan => "vxlan",
             Self::Geneve => "geneve",
             Self::Nvgre => "nvgre",
-        }
-    }
-}
-
-/// `PROP=VALUE`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Assignment {
-    /// The property's name.
-    pub(crate) name: String,
-    /// Its value.
-    pub(crate) value: String,
-}
-
-impl FromStr for Assignment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
-            _ => Err("PROP=VALUE is expected, as in files/config=/etc/overlay/map.json".to_owned()),
         }
     }
 }
