@@ -537,7 +537,8 @@ mod tests {
             prop_assume!(byte != place && byte != place + 1);
             packet[byte] ^= 1 << (bit % 8);
             let damaged = verify(&packet, &layers, 1);
-            prop_assert!(matches!(damaged, Some(Status::Incorrect { .. })), "{:?}", damaged);
+            // By chance, one in 65,536, what the field says is the sum of the pseudo-header alone.
+            prop_assert!(matches!(damaged, Some(Status::Incorrect { .. } | Status::Partial)), "{:?}", damaged);
         }
 
         #[test]

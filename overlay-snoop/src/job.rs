@@ -151,11 +151,20 @@ impl Work {
     pub(crate) fn chunk(&mut self, chunk: &Chunk, sink: &mut Sink, output: &mut Output, counts: CountsOf<'_>) -> Result<(), Fault> {
         let Self { sieve, text, limits, left, matched, sightings, once } = self;
         let Sieve { walker, mesh } = sieve;
+        let unwalked = mesh.needs_no_decode() && sightings.is_none() && matches!(sink, Sink::Print(show) if show.is_plain_json());
         for record in chunk.records() {
             if *left == 0 {
                 break;
             }
             if !mesh.passes_bytes(&record).map_err(Fault::Filter)? {
+                continue;
+            }
+            if unwalked && Show::unwalked(walker, &record, text) {
+                *left -= 1;
+                *matched += 1;
+                if limits.line_buffered || text.len() >= OUTPUT_BYTES {
+                    output.write(text).map_err(Fault::Output)?;
+                }
                 continue;
             }
             let packet = decode(walker, &record);
@@ -227,8 +236,9 @@ pub(crate) fn run_parallel(reader: Reader, workers: Vec<(Sieve, Show)>, output: 
                 source.tickets - 1
             };
             let Sieve { walker, mesh } = &mut sieve;
+            let unwalked = mesh.needs_no_decode() && show.is_plain_json();
             let done = chunk.records().try_for_each(|record| {
-                if mesh.passes_bytes(&record)? {
+                if mesh.passes_bytes(&record)? && !(unwalked && Show::unwalked(walker, &record, &mut text)) {
                     let packet = decode(walker, &record);
                     if mesh.passes(&packet)? {
                         show.packet(&record, &packet, false, &mut text);

@@ -95,6 +95,11 @@ impl Mesh {
         }
     }
 
+    /// Whether the filter has been asked all before a record is decoded.
+    pub(crate) const fn needs_no_decode(&self) -> bool {
+        self.matcher.is_none() || !self.needs_decode
+    }
+
     /// Whether the filter lets a decoded packet through.
     ///
     /// # Errors
@@ -144,6 +149,25 @@ impl Show {
         }
     }
 
+    /// Whether all that is printed is JSON without a look into payloads: such records need no walk if they are as usual.
+    pub(crate) fn is_plain_json(&self) -> bool {
+        self.look.view == View::Json && self.look.bytes.is_none() && !self.look.verify
+    }
+
+    /// Writes what [`Show::packet`] writes of a record that is as usual, without decoding it layer by layer; else writes nothing, and says
+    /// `false`. Only for what [is plain JSON](Show::is_plain_json).
+    #[inline(always)]
+    pub(crate) fn unwalked(walker: &Walker, record: &Record<'_>, out: &mut Text) -> bool {
+        if record.may_have_comments() || record.interface.is_some_and(|interface| interface.vni.is_some()) {
+            return false;
+        }
+        let written = render::json_unwalked(walker.config(), record.bytes, record.len, record.link, &meta(record, false), out);
+        if written {
+            out.byte(b'\n');
+        }
+        written
+    }
+
     fn line(&mut self, record: &Record<'_>, packet: &Packet<'_>, again: bool, out: &mut Text) {
         if self.look.number {
             number(record.number, out);
@@ -161,14 +185,7 @@ impl Show {
     }
 
     fn json(&self, record: &Record<'_>, packet: &Packet<'_>, again: bool, out: &mut Text) {
-        let meta = Meta {
-            number: record.number,
-            timestamp: record.timestamp,
-            interface: record.interface.and_then(|interface| interface.name.as_deref()),
-            direction: record.direction().map(word),
-            comments: &[],
-            again,
-        };
+        let meta = meta(record, again);
         let style = self.look.style();
         // Comments are rare, and so is the allocation.
         if record.may_have_comments() {
@@ -186,6 +203,19 @@ impl Show {
         self.clock.write(record.timestamp, &mut prefix);
         out.text(RULE);
         render::layers(packet, prefix.as_bytes(), &self.look.style(), out);
+    }
+}
+
+/// What JSON says of a record beside its packet; comments are left out.
+#[inline(always)]
+fn meta<'r>(record: &Record<'r>, again: bool) -> Meta<'r> {
+    Meta {
+        number: record.number,
+        timestamp: record.timestamp,
+        interface: record.interface.and_then(|interface| interface.name.as_deref()),
+        direction: record.direction().map(word),
+        comments: &[],
+        again,
     }
 }
 

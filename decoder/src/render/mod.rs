@@ -10,7 +10,7 @@ mod line;
 mod tree;
 
 pub use hex::hex;
-pub use json::{JSON_SCHEMA, json};
+pub use json::{JSON_SCHEMA, json, json_unwalked};
 pub use layers::layers;
 pub use line::line;
 pub use tree::tree;

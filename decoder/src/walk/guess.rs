@@ -10,14 +10,22 @@ use crate::layer::{Arp, Ethernet, Geneve, Ipv4, Ipv6, Vlan, Vxlan, number::ether
 /// Bytes of padding that may follow an inner packet: a 60-byte Ethernet frame around a packet of 28 bytes (ARP) or 20 (IPv4).
 const LONGEST_PADDING: usize = 26;
 
+/// Whether the first byte of a UDP payload alone does not refuse a tunnel, as it does for nearly all: VXLAN's flags are 0x08, Geneve's
+/// version 0 with up to 63 words of options.
+#[inline(always)]
+pub(super) const fn may_be_tunnel(bytes: &[u8]) -> bool {
+    matches!(bytes, [0..=0x3f, ..])
+}
+
 /// The tunnel that a UDP payload surely is. `left` is the payload's length by the UDP header; `bytes` what was captured of it.
 pub(super) fn udp_tunnel(bytes: &[u8], left: usize) -> Option<UdpTunnel> {
-    // The first byte alone refuses nearly all: VXLAN's flags are 0x08, Geneve's version 0 with up to 63 words of options.
-    match bytes.first()? {
-        &Vxlan::FLAG_VNI => vxlan(bytes, left).then_some(UdpTunnel::Vxlan).or_else(|| geneve(bytes, left).then_some(UdpTunnel::Geneve)),
-        0..=0x3f => geneve(bytes, left).then_some(UdpTunnel::Geneve),
-        _ => None,
+    if !may_be_tunnel(bytes) {
+        return None;
     }
+    if *bytes.first()? == Vxlan::FLAG_VNI && vxlan(bytes, left) {
+        return Some(UdpTunnel::Vxlan);
+    }
+    geneve(bytes, left).then_some(UdpTunnel::Geneve)
 }
 
 fn vxlan(bytes: &[u8], left: usize) -> bool {

@@ -21,6 +21,8 @@ mod transport;
 mod tunnel;
 mod usual;
 
+pub(crate) use usual::{Start, Transport, Whole};
+
 use crate::layer::{Body, Layer, LayerKind, number::port};
 use crate::link::LinkType;
 use crate::packet::{Gso, Packet};

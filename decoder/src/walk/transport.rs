@@ -5,6 +5,21 @@ use crate::layer::{Body, Dhcp, Dhcpv6, Dns, Icmp, Icmpv6, LayerKind, Sctp, Svp, 
 use crate::packet::Gso;
 use crate::stop::{Stop, StopKind};
 
+/// Whether what a segment carries may be a message that the walk decodes.
+#[inline(always)]
+pub(super) const fn has_messages_over_tcp(header: &Tcp) -> bool {
+    matches!(header.src_port, port::DNS | port::SVP) || matches!(header.dst_port, port::DNS | port::SVP)
+}
+
+/// Whether what a datagram carries may be a message that the walk decodes, a tunnel apart.
+#[inline(always)]
+pub(super) const fn has_messages_over_udp(header: &Udp) -> bool {
+    const fn either_way(port: u16) -> bool {
+        matches!(port, port::DNS | port::MDNS | port::DHCP_SERVER | port::DHCP_CLIENT | port::DHCPV6_CLIENT | port::DHCPV6_SERVER)
+    }
+    either_way(header.src_port) || either_way(header.dst_port) || header.dst_port == port::MPLS
+}
+
 impl Walk<'_> {
     #[inline]
     pub(super) fn tcp(&mut self) -> Step {

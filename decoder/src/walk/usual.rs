@@ -4,10 +4,12 @@
 //! question about 64 bytes stands for all of them, every offset is a constant, and whatever is not as usual is left to the steps,
 //! untouched. A test walks packets both ways and compares.
 
+use super::guess::may_be_tunnel;
 use super::ip::LONGEST_TRAILER;
-use super::{Next, Step, UdpTunnel, Walk};
+use super::transport::{has_messages_over_tcp, has_messages_over_udp};
+use super::{Config, LONGEST_WIRE_FRAME, Next, Step, UdpTunnel, Walk};
 use crate::layer::number::{ethertype, ip};
-use crate::layer::{Body, Ethernet, Ipv4, Layer, Udp, Vxlan};
+use crate::layer::{Body, Ethernet, Ipv4, Layer, Tcp, Udp, Vxlan};
 use crate::link::LinkType;
 
 /// Where the five headers end.
@@ -16,16 +18,31 @@ const END: usize = 2 * Ethernet::LENGTH + Ipv4::LENGTH + Udp::LENGTH + Vxlan::LE
 /// Version 4 and a header of 20 bytes.
 const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 
-impl Walk<'_> {
-    /// Takes the five headers from the start of a packet if all is as usual; else takes nothing.
-    #[inline]
-    pub(super) fn usual_start(&mut self, link: LinkType) -> Option<Step> {
-        let bytes: &[u8] = self.rest.first_chunk::<END>()?;
-        let (ethernet, bytes) = bytes.split_first_chunk()?;
-        let (ipv4, bytes) = bytes.split_first_chunk()?;
-        let (udp, bytes) = bytes.split_first_chunk()?;
-        let (vxlan, bytes) = bytes.split_first_chunk()?;
-        let (inner, _) = bytes.split_first_chunk()?;
+/// The five headers of a packet that starts as usual.
+pub(crate) struct Start<'a> {
+    pub(crate) ethernet: Ethernet,
+    pub(crate) ipv4: Ipv4,
+    pub(crate) udp: Udp,
+    pub(crate) vxlan: Vxlan,
+    pub(crate) inner: Ethernet,
+    /// The captured bytes behind them that belong to the tenant's frame.
+    rest: &'a [u8],
+    /// Where the tenant's frame ends by the lengths in the headers.
+    end: usize,
+    /// Bytes behind the outer Ethernet header, a trailer among them.
+    claimed: usize,
+}
+
+impl<'a> Start<'a> {
+    /// The five headers if all is as usual: `bytes` as captured of a packet that is `end` bytes long on the wire.
+    #[inline(always)]
+    pub(crate) fn of(config: &Config, bytes: &'a [u8], end: usize, link: LinkType) -> Option<Self> {
+        let headers: &[u8] = bytes.first_chunk::<END>()?;
+        let (ethernet, headers) = headers.split_first_chunk()?;
+        let (ipv4, headers) = headers.split_first_chunk()?;
+        let (udp, headers) = headers.split_first_chunk()?;
+        let (vxlan, headers) = headers.split_first_chunk()?;
+        let (inner, _) = headers.split_first_chunk()?;
         if link != LinkType::ETHERNET || ipv4[0] != IPV4_WITHOUT_OPTIONS {
             return None;
         }
@@ -34,40 +51,111 @@ impl Walk<'_> {
             return None;
         }
         // The lengths agree, up to a trailer of the frame, and the five headers are within them.
-        let (total, left) = (usize::from(ipv4.total_length), self.end - Ethernet::LENGTH);
+        let (total, claimed) = (usize::from(ipv4.total_length), end - Ethernet::LENGTH);
         let end = Ethernet::LENGTH + total;
-        if total > left || left - total > LONGEST_TRAILER || usize::from(udp.length) != total.wrapping_sub(Ipv4::LENGTH) || end < END {
+        if total > claimed || claimed - total > LONGEST_TRAILER || usize::from(udp.length) != total.wrapping_sub(Ipv4::LENGTH) || end < END
+        {
             return None;
         }
-        if self.config.tunnel_at(udp.dst_port) != Some(UdpTunnel::Vxlan) || self.config.max_tunnels == 0 {
+        if config.tunnel_at(udp.dst_port) != Some(UdpTunnel::Vxlan) || config.max_tunnels == 0 {
             return None;
         }
-        let inner = Ethernet::parse(inner);
-        let claimed = [left, total - Ipv4::LENGTH, end - 42, end - 50, end - END].map(|length| length as u32);
+        let rest = bytes.get(END..bytes.len().min(end)).unwrap_or(&[]);
+        Some(Self { ethernet, ipv4, udp, vxlan: Vxlan::parse(vxlan), inner: Ethernet::parse(inner), rest, end, claimed })
+    }
+
+    /// The tenant's IPv4 header if it has no options, and its packet is all that is left; and the captured bytes behind it.
+    #[inline(always)]
+    fn ipv4(&self) -> Option<(Ipv4, &'a [u8])> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        let header = Ipv4::parse(bytes);
+        let left = self.end - END;
+        let as_usual = self.inner.ethertype == ethertype::IPV4
+            && bytes[0] == IPV4_WITHOUT_OPTIONS
+            && usize::from(header.total_length) == left
+            && left >= Ipv4::LENGTH
+            && !header.is_fragment();
+        as_usual.then_some((header, rest))
+    }
+}
+
+/// A packet of which every header is as usual, and nothing behind them is of interest. What a walk would find, without its layers.
+pub(crate) struct Whole<'a> {
+    pub(crate) start: Start<'a>,
+    /// The tenant's header.
+    pub(crate) ipv4: Ipv4,
+    pub(crate) transport: Transport,
+    /// The transport header with its options.
+    pub(crate) header: &'a [u8],
+    /// What was captured of the payload.
+    pub(crate) payload: &'a [u8],
+    /// Bytes of the payload by the lengths in the headers.
+    pub(crate) payload_wire: u32,
+}
+
+/// A transport header of a [`Whole`].
+pub(crate) enum Transport {
+    Tcp(Tcp),
+    Udp(Udp),
+}
+
+impl<'a> Whole<'a> {
+    /// Where the transport header is.
+    pub(crate) const TRANSPORT: usize = END + Ipv4::LENGTH;
+
+    /// The headers of a packet, `bytes` as captured and `wire_len` bytes long on the wire, if all are as usual.
+    #[inline(always)]
+    pub(crate) fn of(config: &Config, bytes: &'a [u8], wire_len: u32, link: LinkType) -> Option<Self> {
+        if wire_len > LONGEST_WIRE_FRAME {
+            return None;
+        }
+        let start = Start::of(config, bytes, bytes.len().max(wire_len as usize), link)?;
+        let (ipv4, rest) = start.ipv4()?;
+        let left = start.end - Self::TRANSPORT;
+        let (transport, length) = match ipv4.protocol {
+            ip::TCP => {
+                let tcp = Tcp::parse(rest.first_chunk()?);
+                (Transport::Tcp(tcp), usize::from(tcp.header_length))
+            }
+            ip::UDP => {
+                let udp = Udp::parse(rest.first_chunk()?);
+                if usize::from(udp.length) != left {
+                    return None;
+                }
+                (Transport::Udp(udp), Udp::LENGTH)
+            }
+            _ => return None,
+        };
+        let (header, payload) = rest.split_at_checked(length)?;
+        let plain = match &transport {
+            Transport::Tcp(tcp) => length >= Tcp::LENGTH && length <= left && Tcp::has_usual_options(header) && !has_messages_over_tcp(tcp),
+            Transport::Udp(udp) => {
+                !has_messages_over_udp(udp) && config.tunnel_at(udp.dst_port).is_none() && !(config.guess && may_be_tunnel(payload))
+            }
+        };
+        plain.then(|| Self { start, ipv4, transport, header, payload, payload_wire: (left - length) as u32 })
+    }
+}
+
+impl Walk<'_> {
+    /// Takes the five headers from the start of a packet if all is as usual; else takes nothing.
+    #[inline]
+    pub(super) fn usual_start(&mut self, link: LinkType) -> Option<Step> {
+        let start = Start::of(self.config, self.rest, self.end, link)?;
+        let end = start.end;
+        let claimed = [start.claimed, end - 34, end - 42, end - 50, end - END].map(|length| length as u32);
         let layers = &mut *self.layers;
-        layers.push(Layer { offset: 0, length: 14, claimed: claimed[0], body: Body::Ethernet(ethernet) });
-        layers.push(Layer { offset: 14, length: 20, claimed: claimed[1], body: Body::Ipv4(ipv4) });
-        layers.push(Layer { offset: 34, length: 8, claimed: claimed[2], body: Body::Udp(udp) });
-        layers.push(Layer { offset: 42, length: 8, claimed: claimed[3], body: Body::Vxlan(Vxlan::parse(vxlan)) });
-        layers.push(Layer { offset: 50, length: 14, claimed: claimed[4], body: Body::Ethernet(inner) });
+        layers.push(Layer { offset: 0, length: 14, claimed: claimed[0], body: Body::Ethernet(start.ethernet) });
+        layers.push(Layer { offset: 14, length: 20, claimed: claimed[1], body: Body::Ipv4(start.ipv4) });
+        layers.push(Layer { offset: 34, length: 8, claimed: claimed[2], body: Body::Udp(start.udp) });
+        layers.push(Layer { offset: 42, length: 8, claimed: claimed[3], body: Body::Vxlan(start.vxlan) });
+        layers.push(Layer { offset: 50, length: 14, claimed: claimed[4], body: Body::Ethernet(start.inner) });
         self.tunnels = 1;
         self.at = END;
         self.end = end;
-        self.rest = self.rest.get(END..self.rest.len().min(end)).unwrap_or(&[]);
-        let inner_ip = if inner.ethertype == ethertype::IPV4 { self.usual_ipv4() } else { None };
-        Some(inner_ip.unwrap_or(Ok(Next::EtherType(inner.ethertype))))
-    }
-
-    /// Takes an IPv4 header without options if its packet is all that is left, and the transport header behind it.
-    #[inline(always)]
-    fn usual_ipv4(&mut self) -> Option<Step> {
-        let (bytes, rest) = self.rest.split_first_chunk()?;
-        let left = self.end - self.at;
-        let header = Ipv4::parse(bytes);
-        if bytes[0] != IPV4_WITHOUT_OPTIONS || usize::from(header.total_length) != left || left < Ipv4::LENGTH || header.is_fragment() {
-            return None;
-        }
-        let claimed = (left - Ipv4::LENGTH) as u32;
+        self.rest = start.rest;
+        let Some((header, rest)) = start.ipv4() else { return Some(Ok(Next::EtherType(start.inner.ethertype))) };
+        let claimed = (self.left() - Ipv4::LENGTH) as u32;
         self.layers.push(Layer { offset: self.at as u32, length: 20, claimed, body: Body::Ipv4(header) });
         self.at += Ipv4::LENGTH;
         self.rest = rest;

@@ -10,9 +10,11 @@ use crate::addr::Mac;
 use crate::checksum::{self, Status};
 use crate::fields::{Fields, Key, Letters};
 use crate::layer::{Body, Header, Layer, LayerKind};
+use crate::link::LinkType;
 use crate::packet::{Gso, Meta, Packet};
 use crate::pen::{Cursor, Pen};
 use crate::text::Text;
+use crate::walk::{Config, Whole};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The value of `"schema"`: changed when a key changes its meaning or goes away, not when one is added.
@@ -20,13 +22,27 @@ pub const JSON_SCHEMA: u32 = 1;
 
 /// Writes a packet as one JSON object without a line end. Of the style only `verify` counts.
 pub fn json(packet: &Packet<'_>, meta: &Meta<'_>, style: &Style<'_>, out: &mut Text) {
-    head(packet, meta, out);
-    if meta.interface.is_some() || meta.direction.is_some() || !meta.comments.is_empty() || meta.again {
-        circumstances(meta, out);
-    }
+    head(packet.wire_len, packet.bytes.len(), meta, out);
     if style.verify || !usual::usual(packet, out) {
         any_layers(packet, style, out);
     }
+}
+
+/// Writes what [`json`] writes of the packet that a walk with this configuration finds, without the walk, if every header of it is as
+/// in nearly all packets of VXLAN; else writes nothing, and says `false`.
+///
+/// `bytes` are those captured of `wire_len` on the wire. For many packets of which nothing is wanted but their text: it saves a
+/// quarter of the time.
+#[must_use]
+pub fn json_unwalked(config: &Config, bytes: &[u8], wire_len: u32, link: LinkType, meta: &Meta<'_>, out: &mut Text) -> bool {
+    let Some(packet) = Whole::of(config, bytes, wire_len, link).filter(usual::is_plain) else { return false };
+    let start = out.len();
+    head(wire_len.max(bytes.len() as u32), bytes.len(), meta, out);
+    let written = usual::whole(&packet, out);
+    if !written {
+        out.truncate(start);
+    }
+    written
 }
 
 /// Writes the layers of any packet, and what stands in front of them.
@@ -55,7 +71,7 @@ fn any_layers(packet: &Packet<'_>, style: &Style<'_>, out: &mut Text) {
 
 /// Writes what every packet has.
 #[inline]
-fn head(packet: &Packet<'_>, meta: &Meta<'_>, out: &mut Text) {
+fn head(wire_len: u32, captured: usize, meta: &Meta<'_>, out: &mut Text) {
     // Six numbers of 20 digits at most: it always fits.
     let Some(mut room) = out.room::<ROOM>() else { return };
     const { assert!(JSON_SCHEMA == 1, "the next line says which") };
@@ -74,10 +90,13 @@ fn head(packet: &Packet<'_>, meta: &Meta<'_>, out: &mut Text) {
         }
         None => room.text(",\"timestamp\":null,\"len\":"),
     }
-    room.num(packet.wire_len.into());
+    room.num(wire_len.into());
     room.text(",\"caplen\":");
-    room.num(packet.bytes.len() as u64);
+    room.num(captured as u64);
     room.finish();
+    if meta.interface.is_some() || meta.direction.is_some() || !meta.comments.is_empty() || meta.again {
+        circumstances(meta, out);
+    }
 }
 
 /// Writes what only some captures say of a packet.

@@ -5,11 +5,13 @@
 //! beforehand. Whatever is not as usual is left to the layers. A test writes packets both ways and compares.
 
 use super::{JsonFields, ROOM};
+use crate::addr::Vni;
 use crate::layer::number::{ethertype, ip};
-use crate::layer::{Body, Ethernet, Header, Ipv4, Layer, Udp, Vxlan};
+use crate::layer::{Body, Ethernet, Header, Ipv4, Layer, Payload, Tcp, Udp, View, Vxlan};
 use crate::packet::Packet;
 use crate::pen::{Pen, Room};
 use crate::text::Text;
+use crate::walk::{Start, Transport, Whole};
 
 /// The headers of a packet that is as usual.
 struct Usual<'p> {
@@ -59,11 +61,7 @@ impl<'p> Usual<'p> {
             || outer_stations.ethertype != ethertype::IPV4
             || outer.protocol != ip::UDP
             || has_rare_flags(outer)
-            || vxlan.flags != Vxlan::FLAG_VNI
-            || vxlan.policy_flags != 0
-            || vxlan.group != 0
-            || vxlan.reserved != 0
-            || vxlan.guessed
+            || !is_plain_vxlan(vxlan)
             || packet.device_vni.is_some()
             || packet.gso.is_some()
             || packet.stop.is_some()
@@ -77,29 +75,9 @@ impl<'p> Usual<'p> {
     #[inline(always)]
     fn write<const M: usize>(&self, packet: &Packet<'_>, room: &mut Room<'_, M>) -> Option<&'p [Layer]> {
         let [outer_stations, stations] = self.stations;
-        let mut out = room.part::<PART>()?;
-        out.text(r#","vni":["#);
-        out.num(self.vxlan.id.get().into());
-        out.text(r#"],"layers":[{"layer":"ethernet","offset":0,"length":14,"src":""#);
-        macs(outer_stations, &mut out);
-        out.text(r#"","ethertype":2048},{"layer":"ipv4","offset":14,"length":20,"src":""#);
-        ipv4(self.outer, &mut out);
-        out.text(r#"},{"layer":"udp","offset":34,"length":8,"src_port":"#);
-        out.finish();
-        let mut out = room.part::<PART>()?;
-        ports(self.udp, &mut out);
-        out.text(r#"},{"layer":"vxlan","offset":42,"length":8,"vni":"#);
-        out.num(self.vxlan.id.get().into());
-        out.text(r#","flags":8},{"layer":"ethernet","offset":50,"length":14,"src":""#);
-        macs(stations, &mut out);
-        out.finish();
+        start(outer_stations, self.outer, self.udp, self.vxlan.id, stations, room)?;
         match &self.ip.body {
-            Body::Ipv4(inner) => {
-                let mut out = room.part::<PART>()?;
-                out.text(r#"","ethertype":2048},{"layer":"ipv4","offset":64,"length":20,"src":""#);
-                ipv4(inner, &mut out);
-                out.finish();
-            }
+            Body::Ipv4(inner) => inner_ipv4(inner, room)?,
             Body::Ipv6(inner) => {
                 let mut out = room.part::<PART>()?;
                 out.text(r#"","ethertype":34525},{"layer":"ipv6","offset":64,"length":40"#);
@@ -111,53 +89,159 @@ impl<'p> Usual<'p> {
         let others = match self.inside {
             [transport, rest @ ..] if is_payload(rest) => match &transport.body {
                 Body::Tcp(header) => {
-                    let mut out = room.part::<PART>()?;
-                    out.text(r#"},{"layer":"tcp","offset":"#);
-                    out.num(transport.offset.into());
-                    out.text(r#","length":"#);
-                    out.num(transport.length.into());
-                    header.fields(packet.view(transport), &mut JsonFields { out: &mut out, first: false });
-                    out.finish();
+                    tcp(header, transport.offset, packet.view(transport), room)?;
                     rest
                 }
                 Body::Udp(header) => {
-                    let mut out = room.part::<PART>()?;
-                    out.text(r#"},{"layer":"udp","offset":"#);
-                    out.num(transport.offset.into());
-                    out.text(r#","length":"#);
-                    out.num(transport.length.into());
-                    out.text(r#","src_port":"#);
-                    ports(header, &mut out);
-                    out.finish();
+                    udp(header, transport.offset, room)?;
                     rest
                 }
                 _ => self.inside,
             },
             others => others,
         };
-        let mut out = room.part::<PART>()?;
-        let others = match others {
+        match others {
             [] => {
+                let mut out = room.part::<PART>()?;
                 out.text("}]}");
-                others
+                out.finish();
+                Some(&[])
             }
-            [last @ Layer { offset, length, body: Body::Payload(payload), .. }] => {
-                out.text(r#"},{"layer":"payload","offset":"#);
-                out.num((*offset).into());
-                out.text(r#","length":"#);
-                out.num((*length).into());
-                payload.fields(packet.view(last), &mut JsonFields { out: &mut out, first: false });
-                out.text("}]}");
-                &[]
+            [last @ Layer { offset, body: Body::Payload(payload), .. }] => {
+                self::payload(*payload, *offset, packet.view(last), room)?;
+                Some(&[])
             }
             _ => {
+                let mut out = room.part::<PART>()?;
                 out.text("},");
-                others
+                out.finish();
+                Some(others)
             }
-        };
-        out.finish();
-        Some(others)
+        }
     }
+}
+
+/// Writes what [`usual`] writes of a packet that nobody has walked.
+#[inline(always)]
+pub(super) fn whole(packet: &Whole<'_>, out: &mut Text) -> bool {
+    let Some(mut room) = out.room::<ROOM>() else { return false };
+    let written = write_whole(packet, &mut room).is_some();
+    room.finish() && written
+}
+
+#[inline(always)]
+fn write_whole<const M: usize>(packet: &Whole<'_>, room: &mut Room<'_, M>) -> Option<()> {
+    let Start { ethernet, ipv4, udp, vxlan, inner, .. } = &packet.start;
+    start(ethernet, ipv4, udp, vxlan.id, inner, room)?;
+    inner_ipv4(&packet.ipv4, room)?;
+    let offset = Whole::TRANSPORT as u32;
+    match &packet.transport {
+        Transport::Tcp(header) => {
+            let view = View { header: packet.header, payload: packet.payload, claimed: packet.payload_wire };
+            tcp(header, offset, view, room)?;
+        }
+        Transport::Udp(header) => self::udp(header, offset, room)?,
+    }
+    if packet.payload.is_empty() {
+        let mut out = room.part::<PART>()?;
+        out.text("}]}");
+        out.finish();
+    } else {
+        let view = View { header: packet.payload, payload: &[], claimed: 0 };
+        payload(Payload { wire_length: packet.payload_wire }, offset + packet.header.len() as u32, view, room)?;
+    }
+    Some(())
+}
+
+/// Whether a packet that starts so has nothing odd in what [`start`] writes of it.
+#[inline(always)]
+pub(super) const fn is_plain(packet: &Whole<'_>) -> bool {
+    let Start { ipv4, vxlan, .. } = &packet.start;
+    !has_rare_flags(ipv4) && !has_rare_flags(&packet.ipv4) && is_plain_vxlan(vxlan)
+}
+
+/// Whether the header says nothing but its network.
+#[inline(always)]
+const fn is_plain_vxlan(header: &Vxlan) -> bool {
+    header.flags == Vxlan::FLAG_VNI && header.policy_flags == 0 && header.group == 0 && header.reserved == 0 && !header.guessed
+}
+
+/// Writes from the virtual networks to the tenant's MACs.
+#[inline(always)]
+fn start<const M: usize>(
+    outer_stations: &Ethernet,
+    outer: &Ipv4,
+    udp: &Udp,
+    vni: Vni,
+    stations: &Ethernet,
+    room: &mut Room<'_, M>,
+) -> Option<()> {
+    let mut out = room.part::<PART>()?;
+    out.text(r#","vni":["#);
+    out.num(vni.get().into());
+    out.text(r#"],"layers":[{"layer":"ethernet","offset":0,"length":14,"src":""#);
+    macs(outer_stations, &mut out);
+    out.text(r#"","ethertype":2048},{"layer":"ipv4","offset":14,"length":20,"src":""#);
+    ipv4(outer, &mut out);
+    out.text(r#"},{"layer":"udp","offset":34,"length":8,"src_port":"#);
+    out.finish();
+    let mut out = room.part::<PART>()?;
+    ports(udp, &mut out);
+    out.text(r#"},{"layer":"vxlan","offset":42,"length":8,"vni":"#);
+    out.num(vni.get().into());
+    out.text(r#","flags":8},{"layer":"ethernet","offset":50,"length":14,"src":""#);
+    macs(stations, &mut out);
+    out.finish();
+    Some(())
+}
+
+/// Writes the tenant's IPv4 header.
+#[inline(always)]
+fn inner_ipv4<const M: usize>(header: &Ipv4, room: &mut Room<'_, M>) -> Option<()> {
+    let mut out = room.part::<PART>()?;
+    out.text(r#"","ethertype":2048},{"layer":"ipv4","offset":64,"length":20,"src":""#);
+    ipv4(header, &mut out);
+    out.finish();
+    Some(())
+}
+
+/// Writes a TCP header.
+#[inline(always)]
+fn tcp<const M: usize>(header: &Tcp, offset: u32, view: View<'_>, room: &mut Room<'_, M>) -> Option<()> {
+    let mut out = room.part::<PART>()?;
+    out.text(r#"},{"layer":"tcp","offset":"#);
+    out.num(offset.into());
+    out.text(r#","length":"#);
+    out.num(view.header.len() as u64);
+    header.fields(view, &mut JsonFields { out: &mut out, first: false });
+    out.finish();
+    Some(())
+}
+
+/// Writes a UDP header.
+#[inline(always)]
+fn udp<const M: usize>(header: &Udp, offset: u32, room: &mut Room<'_, M>) -> Option<()> {
+    let mut out = room.part::<PART>()?;
+    out.text(r#"},{"layer":"udp","offset":"#);
+    out.num(offset.into());
+    out.text(r#","length":8,"src_port":"#);
+    ports(header, &mut out);
+    out.finish();
+    Some(())
+}
+
+/// Writes the payload, and ends the object.
+#[inline(always)]
+fn payload<const M: usize>(payload: Payload, offset: u32, view: View<'_>, room: &mut Room<'_, M>) -> Option<()> {
+    let mut out = room.part::<PART>()?;
+    out.text(r#"},{"layer":"payload","offset":"#);
+    out.num(offset.into());
+    out.text(r#","length":"#);
+    out.num(view.header.len() as u64);
+    payload.fields(view, &mut JsonFields { out: &mut out, first: false });
+    out.text("}]}");
+    out.finish();
+    Some(())
 }
 
 /// Whether layers are no more than what is behind the last header.
@@ -237,7 +321,7 @@ mod tests {
     use crate::packet::{Gso, Meta};
     use crate::render::Style;
     use crate::sample::{frames, tunneled};
-    use crate::walk::Walker;
+    use crate::walk::{Config, UdpTunnel, Walker};
     use proptest::prelude::*;
     use proptest::test_runner::TestRunner;
     use std::cell::Cell;
@@ -280,6 +364,48 @@ mod tests {
         // Else the test would compare nothing.
         assert!(short.get() > all.get() / 10, "{} of {} frames took the short way", short.get(), all.get());
         assert!(icmp.get() > short.get() / 20, "{} of {} frames had another header at the end", icmp.get(), short.get());
+    }
+
+    #[test]
+    fn without_a_walk_the_same_is_written_and_often() {
+        let mut other = Config::default();
+        other.add_port(4789, UdpTunnel::Geneve);
+        let (mut inside, mut no_guess, mut no_tunnels) = (Config::default(), Config::default(), Config::default());
+        inside.add_port(443, UdpTunnel::Geneve);
+        no_guess.guess = false;
+        no_tunnels.max_tunnels = 0;
+        let configs = [Config::default(), other, inside, no_guess, no_tunnels];
+        let (all, unwalked, datagrams) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let runs = proptest::test_runner::Config { cases: 4000, failure_persistence: None, ..Default::default() };
+        let link = prop_oneof![9 => Just(LinkType::ETHERNET), 1 => Just(LinkType::RAW)];
+        let sizes = prop_oneof![7 => Just(0u32), 1 => 0u32..9000, 1 => Just(10_000), 1 => Just(u32::MAX)];
+        let tested =
+            TestRunner::new(runs).run(&(frames(), 0usize..20, link, sizes, 0usize..40), |((bytes, wire_len), config, link, more, cut)| {
+                let config = configs.get(config).unwrap_or(&configs[0]);
+                // Captures cut packets anywhere, and say that they were longer.
+                let bytes = &bytes[..bytes.len() - if cut < 20 { bytes.len() * cut / 20 } else { 0 }];
+                let wire_len = wire_len.saturating_add(more);
+                let meta = Meta { number: 7, timestamp: None, interface: Some("eth0"), direction: None, comments: &[], again: false };
+                let mut out = Text::new();
+                out.text("before ");
+                let written = crate::render::json_unwalked(config, bytes, wire_len, link, &meta, &mut out);
+                all.set(all.get() + 1);
+                if written {
+                    let mut expected = Text::new();
+                    expected.text("before ");
+                    crate::render::json(&Walker::new(config.clone()).walk(bytes, wire_len, link), &meta, &Style::default(), &mut expected);
+                    unwalked.set(unwalked.get() + 1);
+                    datagrams.set(datagrams.get() + u32::from(text(&out).matches("\"layer\":\"udp\"").count() == 2));
+                    prop_assert_eq!(text(&out), text(&expected));
+                } else {
+                    prop_assert_eq!(text(&out), "before ");
+                }
+                Ok(())
+            });
+        tested.unwrap();
+        // Else the test would compare nothing.
+        assert!(unwalked.get() > all.get() / 60, "{} of {} frames needed no walk", unwalked.get(), all.get());
+        assert!(datagrams.get() > unwalked.get() / 20, "{} of {} frames were datagrams", datagrams.get(), unwalked.get());
     }
 
     proptest! {
