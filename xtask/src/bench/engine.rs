@@ -79,8 +79,8 @@ impl Build {
 
 /// Builds, measures, prints, and writes the page.
 pub(crate) fn run(workspace: &Workspace) -> Outcome {
-    let probes = step("build with probes", || build(workspace, "path", None))?;
-    let off = step("build without probes", || build(workspace, "path", Some("probes-off")))?;
+    let probes = step("build with probes", || build(workspace, "overlay-engine", "path", None))?;
+    let off = step("build without probes", || build(workspace, "overlay-engine", "path", Some("probes-off")))?;
     std::fs::create_dir_all(workspace.target.join("bench")).map_err(|error| format!("target/bench cannot be made: {error}"))?;
     let machine = machine(&[]);
     println!("\nmachine: {}", machine.join("; "));
@@ -99,8 +99,8 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
 }
 
 /// Builds a benchmark of the engine: says where the program is.
-pub(super) fn build(workspace: &Workspace, bench: &str, feature: Option<&str>) -> Outcome<PathBuf> {
-    let mut command = workspace.cargo(&["bench", "--package", "overlay-engine", "--bench", bench, "--no-run"]);
+pub(super) fn build(workspace: &Workspace, package: &str, bench: &str, feature: Option<&str>) -> Outcome<PathBuf> {
+    let mut command = workspace.cargo(&["bench", "--package", package, "--bench", bench, "--no-run"]);
     command.arg("--message-format=json-render-diagnostics");
     if let Some(feature) = feature {
         command.args(["--features", feature]);

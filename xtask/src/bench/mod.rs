@@ -7,6 +7,7 @@ mod datapath;
 mod decode;
 mod engine;
 mod live;
+mod lookup;
 mod measure;
 mod page;
 mod table;
@@ -22,6 +23,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("decode", |workspace, words| plain(words).and_then(|()| decode::run(workspace))),
     ("live", |workspace, words| plain(words).and_then(|()| live::run(workspace))),
     ("engine", |workspace, words| plain(words).and_then(|()| engine::run(workspace))),
+    ("lookup", |workspace, words| plain(words).and_then(|()| lookup::run(workspace))),
     ("table", |workspace, words| plain(words).and_then(|()| table::run(workspace))),
     ("datapath", datapath::run),
 ];

@@ -12,7 +12,7 @@ const BYTES: f64 = 150.0;
 
 /// Builds, measures, prints, and writes the page.
 pub(crate) fn run(workspace: &Workspace) -> Outcome {
-    let program = step("build", || build(workspace, "table", None))?;
+    let program = step("build", || build(workspace, "overlay-engine", "table", None))?;
     let machine = machine(&[]);
     println!("\nmachine: {}", machine.join("; "));
     let printed = step("measure", || printed_by(workspace, &program))?;
