@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/run/overlay        sockets: overlayd.sock, varpd.sock, lookup.sock
 //! DIR/var/lib/overlay    what has to survive a restart
+//! DIR/var/cache/overlay  what plugins keep over a restart
 //! DIR/etc/overlay        what the operator writes
 //! ```
 
@@ -74,6 +75,12 @@ impl Paths {
         self.root.join("usr/lib/overlay/plugins")
     }
 
+    /// What third-party plugins keep over a restart: nothing is lost with it but time.
+    #[must_use]
+    pub fn caches(&self) -> PathBuf {
+        self.root.join("var/cache/overlay")
+    }
+
     /// The control socket of overlayd.
     #[must_use]
     pub fn overlayd_socket(&self) -> PathBuf {
@@ -106,6 +113,7 @@ mod tests {
             paths.state(),
             paths.etc(),
             paths.plugins(),
+            paths.caches(),
             paths.overlayd_socket(),
             paths.varpd_socket(),
             paths.lookup_socket(),

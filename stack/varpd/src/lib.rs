@@ -17,6 +17,7 @@
 //! Exactly one answer per lookup is a matter of types: a [`Reply`](plugin::Reply) is used up by its answer, and one that is lost
 //! answers drop and is counted.
 
+pub mod abi;
 pub mod instances;
 pub mod knowledge;
 pub mod plugin;

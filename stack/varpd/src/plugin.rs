@@ -111,6 +111,8 @@ pub struct Counters {
     pub abandoned: AtomicU64,
     /// Never answered: the reply was lost, and drop was said in its place.
     pub missing: AtomicU64,
+    /// Answered a second time, or after the deadline of the plugin: without effect.
+    pub late: AtomicU64,
 }
 
 /// The overlay's number in a connection, and that connection.

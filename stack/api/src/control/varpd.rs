@@ -178,6 +178,8 @@ counters! {
     abandoned,
     /// Lookups that the plugin lost; drop was said in its place.
     missing,
+    /// Answers of the plugin that came a second time or after its deadline, and have no effect.
+    late,
 }
 
 /// How much is logged.

@@ -94,6 +94,7 @@ impl Shown {
                 resent: counters.resent.load(Relaxed),
                 abandoned: counters.abandoned.load(Relaxed),
                 missing: counters.missing.load(Relaxed),
+                late: counters.late.load(Relaxed),
             },
         }
     }

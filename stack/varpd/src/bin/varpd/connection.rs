@@ -154,7 +154,7 @@ impl Reader {
             Ok(reading) => reading,
             Err(error) => return format!("no descriptor is left: {error}"),
         };
-        let speech = Arc::new(Speech::new(stream));
+        let speech = Arc::new(Speech::new(stream, "overlayd"));
         if !self.varpd.link.take(Some(Arc::clone(&speech))) {
             return "varpd is ending".to_owned();
         }

@@ -12,13 +12,17 @@ EXAMPLES:
   varpd                                        run the daemon
   curl --unix-socket /run/overlay/varpd.sock http://localhost/v1/instances
   varpd --query -s files -p files/config=/etc/overlay/map.json -v 77 --dst 02:08:20:0a:00:02
-  varpd --query -s files -p files/config=/etc/overlay/map.json -v 77 --arp 192.168.0.2 --json";
+  varpd --query -s files -p files/config=/etc/overlay/map.json -v 77 --arp 192.168.0.2 --json
+  varpd --check ./acme.so
+  varpd --plugins . --query -s acme -p acme/zone=east -v 77 --dst 02:08:20:0a:00:02";
 
 /// Answers overlayd's question where frames go, through plugins.
 ///
 /// varpd runs in the foreground and says on stderr when it is ready. It connects to RUN/lookup.sock, where overlayd tells it which
 /// overlays want which plugin, and again whenever overlayd comes back. It takes calls on RUN/varpd.sock, and needs no privilege: overlayd
 /// lets in root and the user of its --varpd-user. With --query it asks a plugin once, without overlayd, and prints the answer.
+///
+/// Plugins are files, which is built in, and shared objects; varpd_plugin(7) says how one is written. Each runs in a process of its own.
 #[derive(Parser, Debug)]
 #[command(name = "varpd", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
 #[command(group = ArgGroup::new("question").args(["dst", "frame", "arp", "ndp"]).multiple(true))]
@@ -34,6 +38,27 @@ pub(crate) struct Flags {
     /// Say more; twice, everything. The running daemon is told by PUT /v1/log
     #[arg(long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    /// Load the shared objects (*.so) of DIR as plugins [default: /usr/lib/overlay/plugins, below --root]. Nobody but root and the user that
+    /// varpd runs as may be able to write to it
+    #[arg(long, value_name = "DIR", help_heading = "Plugins")]
+    pub(crate) plugins: Option<PathBuf>,
+
+    /// Milliseconds that a shared object has for an answer; a call that takes twice as long ends its process, which is started again
+    #[arg(long, value_name = "MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(100..=600_000), help_heading = "Plugins")]
+    pub(crate) deadline: u64,
+
+    /// Load FILE in a process of its own, print what it declares or what is wrong with it, and end
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["query", "plugins"], help_heading = "Plugins")]
+    pub(crate) check: Option<PathBuf>,
+
+    /// Be the process of a shared object
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["query", "check", "plugins"])]
+    pub(crate) host: Option<PathBuf>,
+
+    /// Where the shared object of --host keeps what it saves
+    #[arg(long, value_name = "DIR", hide = true, requires = "host")]
+    pub(crate) cache: Option<PathBuf>,
 
     /// Ask a plugin once, print the answer and the time it took, and end
     #[arg(long, requires_all = ["search", "vnetid", "question"], help_heading = "Query")]

@@ -7,6 +7,7 @@
 //!                               │  workers ── start ────┘          Outlet: packets
 //!                               └───────────────────────────────────── writer
 //!  varpd.sock ──► api: status, instances, log level, events          files: the mapping files, watched
+//!                                                                    remote: shared objects, in processes of their own (host)
 //! ```
 //!
 //! The reader never waits for a plugin's start, nor for a file: a lookup in, an answer out, one system call for each packet either way.
@@ -14,13 +15,16 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod check;
 mod connection;
 mod events;
 mod files;
 mod flags;
+mod host;
 mod log;
 mod outlet;
 mod query;
+mod remote;
 mod workers;
 
 use clap::{CommandFactory, Parser};
@@ -32,10 +36,12 @@ use overlay_api::Paths;
 use overlay_serve::{ControlSocket, group_id};
 use overlay_varpd::instances::Instances;
 use overlay_varpd::plugin::Plugin;
+use remote::{Remote, Settings};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use workers::Workers;
 
 /// What the threads share.
@@ -58,7 +64,11 @@ fn main() -> ExitCode {
     let done = match (flags.generate, flags.query()) {
         (Some(what), _) => generate(what).map_err(|error| error.to_string()),
         (None, Some(query)) => query::run(&flags, query),
-        (None, None) => run(&flags),
+        (None, None) => match (&flags.host, &flags.check) {
+            (Some(file), _) => host::run(file, Duration::from_millis(flags.deadline), flags.cache.clone()),
+            (None, Some(file)) => check::run(&flags, file),
+            (None, None) => run(&flags),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,9 +81,34 @@ fn main() -> ExitCode {
 }
 
 /// The plugins that there are.
-fn plugins() -> Result<Vec<Arc<dyn Plugin>>, String> {
+struct Plugins {
+    all: Vec<Arc<dyn Plugin>>,
+    /// Those of them that are shared objects.
+    remote: Vec<Arc<Remote>>,
+    /// What was found and is left out: a sentence each.
+    problems: Vec<String>,
+}
+
+impl Plugins {
+    /// Ends the processes of shared objects, all at once.
+    fn end(&self) {
+        std::thread::scope(|scope| {
+            for remote in &self.remote {
+                scope.spawn(|| remote.end());
+            }
+        });
+    }
+}
+
+fn plugins(flags: &Flags) -> Result<Plugins, String> {
     let files = files::Files::start().map_err(|error| format!("the mapping files cannot be watched: {error}"))?;
-    Ok(vec![Arc::new(files)])
+    let mut all: Vec<Arc<dyn Plugin>> = vec![Arc::new(files)];
+    let taken: Vec<_> = all.iter().map(|plugin| plugin.info()).collect();
+    let folder = flags.plugins.clone().unwrap_or_else(|| Paths::chosen(flags.root.clone(), None).plugins());
+    let mut problems = Vec::new();
+    let remote = remote::load_all(&folder, flags.plugins.is_some(), &Settings::of(flags), &taken, &mut problems);
+    all.extend(remote.iter().map(|remote| Arc::<Remote>::clone(remote) as Arc<dyn Plugin>));
+    Ok(Plugins { all, remote, problems })
 }
 
 fn run(flags: &Flags) -> Result<(), String> {
@@ -91,8 +126,14 @@ fn run(flags: &Flags) -> Result<(), String> {
     let group = flags.group.as_deref().map(group_id).transpose()?;
     let socket = ControlSocket::open(&paths.varpd_socket(), group).map_err(|error| error.to_string())?;
     let journal = Arc::new(Journal::new());
-    let plugins = plugins()?;
-    let instances = Mutex::new(Instances::new(plugins, Arc::<Journal>::clone(&journal)));
+    let plugins = plugins(flags)?;
+    for problem in &plugins.problems {
+        tracing::error!("{problem}");
+    }
+    for remote in &plugins.remote {
+        tracing::info!("plugin {}: {}", remote.info().name, remote.path().display());
+    }
+    let instances = Mutex::new(Instances::new(plugins.all.clone(), Arc::<Journal>::clone(&journal)));
     let varpd = Arc::new(Varpd { instances, link: Link::new(paths.lookup_socket()), journal, log });
     let workers = Workers::start(&varpd).map_err(|error| format!("the worker threads cannot be started: {error}"))?;
     let server = api::start(socket, &varpd).map_err(|error| format!("the control socket cannot be served: {error}"))?;
@@ -113,7 +154,9 @@ fn run(flags: &Flags) -> Result<(), String> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     server.stop();
     varpd.link.stop();
-    reader.join().map_err(|_| "the reader thread panicked".to_owned())
+    let joined = reader.join().map_err(|_| "the reader thread panicked".to_owned());
+    plugins.end();
+    joined
 }
 
 fn generate(what: GenerateFlag) -> io::Result<()> {

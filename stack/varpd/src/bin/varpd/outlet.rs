@@ -1,9 +1,10 @@
-//! How does what is said get to overlayd? In packets with many messages, and without anybody waiting for it who has better to do.
+//! How does what is said get to the other end, overlayd or a plugin's process? In packets with many messages, and without anybody waiting for
+//! it who has better to do.
 //!
 //! While the reader works on a packet it holds the cork: the answers to a packet of lookups are one packet too, which the reader sends
 //! itself. What is said at other times is sent by a thread of its own, so that a plugin never waits for an overlayd that does not read.
 
-use overlay_api::channel::{FromVarpd, Packets};
+use overlay_api::channel::{FromOverlayd, FromVarpd, Packets};
 use overlay_varpd::plugin::Outlet;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
@@ -11,13 +12,15 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Bytes that wait to be sent before overlayd counts as one that does not read.
+/// Bytes that wait to be sent before the other end counts as one that does not read.
 const UNSENT_MAX_BYTES: usize = 64 << 20;
 
 /// What a connection has to say.
 #[derive(Debug)]
 pub(crate) struct Speech {
     stream: UnixStream,
+    /// Who hears it, for the log.
+    to: String,
     state: Mutex<State>,
     /// Something is there to be sent, or it is over.
     news: Condvar,
@@ -36,8 +39,31 @@ struct State {
 
 impl Speech {
     /// Of a connection that has not said anything.
-    pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream, state: Mutex::default(), news: Condvar::new() }
+    pub(crate) fn new(stream: UnixStream, to: impl Into<String>) -> Self {
+        Self { stream, to: to.into(), state: Mutex::default(), news: Condvar::new() }
+    }
+
+    /// Says what overlayd would say: to a plugin's process. Whether it fitted a packet.
+    pub(crate) fn ask(&self, message: &FromOverlayd) -> bool {
+        self.add(|packets| packets.ask(message))
+    }
+
+    /// Adds to the packets, and has them sent. Whether it fitted.
+    fn add(&self, message: impl FnOnce(&mut Packets) -> bool) -> bool {
+        let mut state = self.state();
+        if state.over {
+            return true;
+        }
+        let fitted = message(&mut state.packets);
+        if state.packets.bytes() > UNSENT_MAX_BYTES {
+            tracing::warn!("{} does not read: {} bytes wait for it; the connection is ended", self.to, state.packets.bytes());
+            drop(state);
+            self.end();
+        } else if !state.corked && !state.sending {
+            drop(state);
+            self.news.notify_all();
+        }
+        fitted
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -96,7 +122,7 @@ impl Speech {
             state = self.state();
             if let Err(error) = sent {
                 if !state.over {
-                    tracing::debug!("overlayd cannot be answered: {error}");
+                    tracing::debug!("{} cannot be told anything: {error}", self.to);
                 }
                 state.over = true;
                 state.packets = Packets::new();
@@ -110,21 +136,8 @@ impl Speech {
 
 impl Outlet for Speech {
     fn say(&self, message: FromVarpd) {
-        let mut state = self.state();
-        if state.over {
-            return;
-        }
-        if !state.packets.say(&message) {
-            tracing::warn!("something was too long to be told to overlayd whole: {}", name(&message));
-        }
-        if state.packets.bytes() > UNSENT_MAX_BYTES {
-            tracing::warn!("overlayd does not read: {} bytes wait for it; the connection is ended", state.packets.bytes());
-            drop(state);
-            return self.end();
-        }
-        if !state.corked && !state.sending {
-            drop(state);
-            self.news.notify_all();
+        if !self.add(|packets| packets.say(&message)) {
+            tracing::warn!("something was too long to be told to {} whole: {}", self.to, name(&message));
         }
     }
 }

@@ -3,7 +3,7 @@
 mod frames;
 
 use crate::flags::{Asked, Flags, Query};
-use crate::plugins;
+use crate::{Plugins, plugins};
 use overlay_api::channel::{FromOverlayd, FromVarpd, Instance};
 use overlay_api::{Answer, DeviceId, Lookup, Question, RequestId};
 use overlay_decoder::Mac;
@@ -34,8 +34,21 @@ impl Outlet for Ear {
 /// # Errors
 /// A sentence: there is no such plugin, it does not start, it does not answer.
 pub(crate) fn run(flags: &Flags, query: Query) -> Result<(), String> {
+    let found = plugins(flags)?;
+    // Only what is asked about: the others' problems are no answer.
+    let own =
+        |problem: &&String| found.all.iter().all(|plugin| plugin.info().name != query.search) || problem.contains("no plugin is loaded");
+    for problem in found.problems.iter().filter(own) {
+        let _ = writeln!(std::io::stderr(), "varpd: {problem}");
+    }
+    let asked = ask(flags, query, &found);
+    found.end();
+    asked
+}
+
+fn ask(flags: &Flags, query: Query, found: &Plugins) -> Result<(), String> {
     let (sender, said) = channel();
-    let mut instances = Instances::new(plugins()?, Arc::new(()));
+    let mut instances = Instances::new(found.all.clone(), Arc::new(()));
     instances.connected(Arc::new(Ear(Mutex::new(sender))));
     let device = DeviceId(1);
     let (vni, instance) = (query.vnetid, instance(&query, device)?);
