@@ -52,6 +52,10 @@ const NEEDS: &[Need] = &[
     Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Demo, Task::Test, Task::Bench] },
     // Watches the probes; readelf reads the notes that announce them.
     Need { package: "bpftrace", presence: Presence::Program("bpftrace"), tasks: &[Task::Test] },
+    // Plugins of the tests are compiled as their authors would.
+    Need { package: "gcc", presence: Presence::Program("cc"), tasks: &[Task::Test] },
+    Need { package: "g++", presence: Presence::Program("g++"), tasks: &[Task::Test] },
+    Need { package: "pkg-config", presence: Presence::Program("pkg-config"), tasks: &[Task::Test] },
     Need { package: "binutils", presence: Presence::Program("readelf"), tasks: &[Task::Test] },
     // Kills a daemon at a chosen system call.
     Need { package: "strace", presence: Presence::Program("strace"), tasks: &[Task::Test] },

@@ -40,6 +40,15 @@ pub(crate) const PROGRAMS: &[Program] = &[
         system: &[
             ("stack/varpd/varpd.service", "lib/systemd/system/varpd.service"),
             ("stack/varpd/varpd.sysusers", "lib/sysusers.d/overlay.conf"),
+            // For whoever writes a plugin.
+            ("stack/varpd/include/varpd_plugin.h", "include/varpd_plugin.h"),
+            ("stack/varpd/include/varpd_plugin.rs", "share/doc/overlay/stack/varpd/include/varpd_plugin.rs"),
+            ("stack/varpd/overlay-varpd-plugin.pc", "lib/pkgconfig/overlay-varpd-plugin.pc"),
+            ("stack/varpd/varpd_plugin.7", "share/man/man7/varpd_plugin.7"),
+            ("stack/varpd/examples/c/template.c", "share/doc/overlay/stack/varpd/examples/c/template.c"),
+            ("stack/varpd/examples/c/fixed.c", "share/doc/overlay/stack/varpd/examples/c/fixed.c"),
+            ("stack/varpd/examples/rust/responder.rs", "share/doc/overlay/stack/varpd/examples/rust/responder.rs"),
+            ("stack/varpd/examples/rust/safe.rs", "share/doc/overlay/stack/varpd/examples/rust/safe.rs"),
         ],
     },
 ];

@@ -1,7 +1,7 @@
 /*
  * Where do frames go? Where a property says: fixed/hosts=MAC,UL3[,IPV4];MAC,UL3[,IPV4];..
  *
- *   cc -std=c11 -Wall -Wextra -shared -fPIC $(pkg-config --cflags overlay-varpd-plugin) -o fixed.so fixed.c
+ *   cc -Wall -Wextra -shared -fPIC $(pkg-config --cflags overlay-varpd-plugin) -o fixed.so fixed.c
  *   overlayadm create-overlay -e vxlan -s fixed -v 77 -p fixed/hosts=2:8:20:a:0:2,10.0.0.2:4789,192.168.0.2 ov0
  *
  * ARP requests are left to varpd, which asks arp() whose address that is. Everything is known when an instance starts, so nothing here waits

@@ -3,7 +3,7 @@
 //! ```text
 //! overlayadm create-overlay -e vxlan -s responder -v 77 -p responder/hosts='2:8:20:a:0:2,10.0.0.2:4789,192.168.0.2;..' ov0
 //! ```
-#![allow(unsafe_code, missing_docs, reason = "a C interface; all of it but one symbol is in safe.rs")]
+#![allow(unsafe_code, missing_docs, unreachable_pub, reason = "a C interface; all of it but one symbol is in safe.rs")]
 
 #[path = "../../include/varpd_plugin.rs"]
 mod abi;

@@ -1,0 +1,214 @@
+/*
+ * A plugin that does what plugins should not. Which of it, the last byte of the destination says; what it declares, macros do.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <varpd_plugin.h>
+
+#ifndef NAME
+#define NAME "badly"
+#endif
+#ifndef VERSION
+#define VERSION VARPD_PLUGIN_VERSION
+#endif
+#ifndef SIZE
+#define SIZE sizeof(struct varpd_plugin)
+#endif
+#ifndef KINDS
+#define KINDS VARPD_DESTINATION_IP_PORT
+#endif
+#ifndef REGISTER
+#define REGISTER varpd_plugin_register
+#endif
+
+static const struct varpd_host *varpd;
+/* The one instance that speaks unasked, and what it was given by the one before. */
+static varpd_instance self;
+static unsigned char kept;
+
+static int create(varpd_instance instance, const struct varpd_overlay *overlay, void **state, char *problem, size_t room)
+{
+    (void)problem, (void)room;
+    uint32_t vnetid = 0;
+    if (varpd->vnetid(instance, &vnetid) != VARPD_OK || vnetid != overlay->vnetid)
+        abort();
+    *state = malloc(sizeof instance);
+    memcpy(*state, &instance, sizeof instance);
+    return 0;
+}
+
+static int set_property(void *state, const char *name, const char *value, char *problem, size_t room)
+{
+    (void)state, (void)name;
+    if (strcmp(value, "bad") == 0) {
+        snprintf(problem, room, "a bad value");
+        return 1;
+    }
+    if (strcmp(value, "crash") == 0)
+        abort();
+    return 0;
+}
+
+static void restore(void *state, const uint8_t *bytes, size_t length)
+{
+    (void)state;
+    kept = length == 1 ? bytes[0] : 255;
+}
+
+static int start(void *state, char *problem, size_t room)
+{
+    (void)problem, (void)room;
+    memcpy(&self, state, sizeof self);
+    kept++;
+    return 0;
+}
+
+static void destroy(void *state)
+{
+    free(state);
+}
+
+static const struct varpd_ul3 at = {.ip = {[10] = 255, [11] = 255, [12] = 10, [15] = 9}, .port = 4789};
+
+/* Answers a while later, from a thread of its own. */
+static void *later(void *query)
+{
+    usleep(1500 * 1000);
+    varpd->reply_reach(*(varpd_query *)query, &at, 1, VARPD_TTL_DEFAULT);
+    free(query);
+    return NULL;
+}
+
+static int lookup(void *state, varpd_query query, const struct varpd_lookup *lookup)
+{
+    (void)state;
+    pthread_t thread;
+    char line[64];
+    switch (lookup->destination[5]) {
+    case 1: /* crashes */
+        *(volatile int *)8 = 0;
+        break;
+    case 2: /* hangs */
+        for (;;)
+            pause();
+    case 3: /* answers twice */
+        varpd->reply_reach(query, &at, 1, 7000);
+        if (varpd->reply_drop(query, 0) != VARPD_CLOSED)
+            abort();
+        return VARPD_ANSWER;
+    case 4: /* never answers */
+        return VARPD_ANSWER;
+    case 5: { /* answers late */
+        varpd_query *own = malloc(sizeof *own);
+        *own = query;
+        pthread_create(&thread, NULL, later, own);
+        pthread_detach(thread);
+        return VARPD_ANSWER;
+    }
+    case 6: /* answers what was never asked, and then what was */
+        if (varpd->reply_drop(query + 1000000, 0) != VARPD_CLOSED)
+            abort();
+        varpd->reply_drop(query, 0);
+        return VARPD_ANSWER;
+    case 7: /* says nonsense */
+        return 42;
+    case 8: /* answers what cannot be, and then what can */
+        if (varpd->reply_reach(query, &at, 0, 0) != VARPD_INVALID || varpd->reply_reach(query, NULL, 1, 0) != VARPD_INVALID ||
+            varpd->reply_reach(query, &at, 257, 0) != VARPD_INVALID || varpd->reply_inject(query, (const uint8_t *)line, 13) != VARPD_INVALID ||
+            varpd->reply_inject(query, NULL, 60) != VARPD_INVALID || varpd->flush(query + 1000000) != VARPD_UNKNOWN)
+            abort();
+        varpd->reply_drop(query, 3000);
+        return VARPD_ANSWER;
+    case 9: /* ends the process */
+        exit(3);
+    case 10: /* what it was given by the instance before, as a time */
+        varpd->reply_drop(query, kept);
+        return VARPD_ANSWER;
+    case 11: /* fills the log */
+        for (int i = 0; i < 1000; i++)
+            varpd->log(self, VARPD_WARN, "again\x1b[2J and again");
+        break;
+    case 12: /* sends the frame on */
+        varpd->reply_resend(query, lookup->frame, lookup->frame_length);
+        return VARPD_ANSWER;
+    }
+    varpd->reply_reach(query, &at, 1, VARPD_TTL_DEFAULT);
+    return VARPD_ANSWER;
+}
+
+static void vnic_added(void *state, const struct varpd_vnic *vnic)
+{
+    varpd_instance instance;
+    char reason[64];
+    memcpy(&instance, state, sizeof instance);
+    snprintf(reason, sizeof reason, "%s came", vnic->name);
+    varpd->degrade(instance, reason);
+    varpd->set_target(instance, vnic->mac, &at, 1, 5000);
+    varpd->set_target(instance, vnic->mac, NULL, 0, VARPD_TTL_DEFAULT);
+    varpd->inject(instance, (const uint8_t *)"\xff\xff\xff\xff\xff\xff\2\0\0\0\0\1\x88\xb5hello", 19);
+    varpd->resend(instance, (const uint8_t *)"\2\0\0\0\0\2\2\0\0\0\0\1\x88\xb5hello", 19);
+}
+
+static void vnic_removed(void *state, const struct varpd_vnic *vnic)
+{
+    varpd_instance instance;
+    memcpy(&instance, state, sizeof instance);
+    varpd->invalidate(instance, vnic->mac);
+    varpd->flush(instance);
+    varpd->restore(instance);
+}
+
+static size_t save(void *state, uint8_t *bytes, size_t room)
+{
+    (void)state;
+    if (room < 1)
+        return 0;
+    bytes[0] = kept;
+    return 1;
+}
+
+static const struct varpd_property properties[] = {{
+    .size = sizeof(struct varpd_property),
+    .kind = VARPD_TEXT,
+    .name = NAME "/how",
+    .doc = "How badly.",
+    .default_value = "as it is",
+    .max = 16,
+}};
+
+static const struct varpd_plugin plugin = {
+    .size = SIZE,
+    .version = VERSION,
+    .name = NAME,
+    .destinations = KINDS,
+    .property_count = 1,
+    .properties = properties,
+    .create = create,
+    .set_property = set_property,
+    .restore = restore,
+    .start = start,
+    .destroy = destroy,
+    .lookup = lookup,
+    .vnic_added = vnic_added,
+    .vnic_removed = vnic_removed,
+    .save = save,
+};
+
+const struct varpd_plugin *REGISTER(const struct varpd_host *host);
+
+const struct varpd_plugin *REGISTER(const struct varpd_host *host)
+{
+    varpd = host;
+#ifdef CRASH
+    abort();
+#endif
+#ifdef HANG
+    for (;;)
+        pause();
+#endif
+    return &plugin;
+}
