@@ -38,7 +38,7 @@ fn probes(criterion: &mut Criterion) {
             overlay_probes::local(frame, vni, 1, len, encapsulation);
             overlay_probes::rx_datagram(frame, 1, len, ul3);
             overlay_probes::decap(frame, vni, len, encapsulation, encapsulation, ul3);
-            overlay_probes::deliver(frame, vni, 1, len, encapsulation);
+            overlay_probes::rx_deliver(frame, vni, 1, len, encapsulation);
             overlay_probes::drop(frame, 0, vni, len, encapsulation, ul3);
         });
     });

@@ -25,6 +25,15 @@ provider! { overlay;
         bytes: u64 = "bytes of those datagrams, with encapsulation",
     ) "usdt:*:overlay:rx-batch { @bytes[arg1] = sum(arg3); }"
 
+    /// A thread of the data path slept until something was to be done.
+    "worker-wake" worker_wake worker__wake(
+        worker: u32 = "worker's number",
+        ready: u32 = "what was ready: VNICs, underlay sockets, the bell",
+        source: u32 = "port or underlay that was ready first; 0 for the bell",
+        ns: u64 = "nanoseconds that it slept",
+        what: str = "what was ready first: `vnic`, `underlay`, or `bell` (something is opened or closed)",
+    ) "usdt:*:overlay:worker-wake { @us[arg0, str(arg4)] = hist(arg3 / 1000); }"
+
     // ---- Transmit: from a port to the underlay ----
 
     /// A frame came from a port.
@@ -72,6 +81,26 @@ provider! { overlay;
         encapsulation: str = "`vxlan`, `geneve`, `nvgre` or another module's name",
         ul3: str = "underlay destination (UL3)",
     ) "usdt:*:overlay:encap { @datagrams[str(arg5)] = sum(arg3); }"
+
+    /// The kernel has taken all datagrams of a frame for one underlay destination; what it refuses is a drop.
+    "tx-send" tx_send tx__send(
+        frame: u64 = "frame's id",
+        vni: u32 = "virtual network",
+        len: u32 = "bytes of the frame, without encapsulation",
+        datagrams: u32 = "datagrams that it makes on the wire",
+        bytes: u64 = "bytes of those datagrams together, from the encapsulation's header on",
+        ul3: str = "underlay destination (UL3)",
+    ) "usdt:*:overlay:tx-send { @bytes[arg1, str(arg5)] = sum(arg4); }"
+
+    /// The kernel has taken a message: one call's datagrams of one size for one underlay destination.
+    "tx-message" tx_message tx__message(
+        worker: u32 = "worker's number",
+        underlay: u32 = "underlay that it leaves through",
+        frames: u32 = "frames that are in it, or a part of which is; a super-frame is one",
+        datagrams: u32 = "datagrams that the kernel makes of it (UDP_SEGMENT)",
+        bytes: u64 = "bytes of those datagrams together, from the encapsulation's header on",
+        ul3: str = "underlay destination (UL3)",
+    ) "usdt:*:overlay:tx-message { @datagrams = lhist(arg3, 0, 64, 4); }"
 
     /// A frame goes to another port of the same device.
     "local" local local(
@@ -121,16 +150,41 @@ provider! { overlay;
         ul3_src: str = "underlay source (UL3)",
     ) "usdt:*:overlay:decap { @[arg1, str(arg3), str(arg5)] = count(); }"
 
-    /// A frame that came from the underlay goes to a port.
-    "deliver" deliver deliver(
+    /// A VNIC has taken a frame that came from the underlay; what it refuses is a drop.
+    "rx-deliver" rx_deliver rx__deliver(
         frame: u64 = "frame's id",
         vni: u32 = "virtual network",
-        port: u32 = "port that it goes to",
+        port: u32 = "port that has it",
         len: u32 = "bytes of the frame",
         vl2: str = "inner destination (VL2)",
-    ) "usdt:*:overlay:deliver { @bytes[arg1, arg2] = sum(arg3); }"
+    ) "usdt:*:overlay:rx-deliver { @bytes[arg1, arg2] = sum(arg3); }"
+
+    /// A VNIC has taken what is one packet to it: a frame, or consecutive frames of one flow.
+    "rx-write" rx_write rx__write(
+        worker: u32 = "worker's number",
+        port: u32 = "port that has it",
+        frames: u32 = "frames that were joined; 1 if none were",
+        bytes: u64 = "bytes that the VNIC was given",
+    ) "usdt:*:overlay:rx-write { @joined = lhist(arg2, 0, 64, 4); }"
+
+    /// Datagrams were lost before they were read: the socket had no room for them, or they were longer than any can be.
+    "rx-overflow" rx_overflow rx__overflow(
+        underlay: u32 = "underlay that they came to",
+        datagrams: u64 = "datagrams that were lost since it was last looked, which is once a second",
+        ul3: str = "address that it listens on (UL3)",
+    ) "usdt:*:overlay:rx-overflow { @lost[str(arg2)] = sum(arg1); }"
 
     // ---- Both ----
+
+    /// The first bytes of a frame, as it came from a port or as it was inside of its datagram; a longer frame fires once for each part.
+    "frame-bytes" frame_bytes frame__bytes(
+        frame: u64 = "frame's id",
+        vni: u32 = "virtual network",
+        direction: u8 = "0: transmit, 1: receive",
+        len: u32 = "bytes of the whole frame",
+        offset: u32 = "where in the frame this part begins: 0 or 96",
+        hex: str = "at most 96 bytes, two digits for each: BPFTRACE_STRLEN=200 takes them all",
+    ) "usdt:*:overlay:frame-bytes { printf(\"%016lx %u %u %u %s\\n\", arg0, arg2, arg3, arg4, str(arg5)); }"
 
     /// A frame or a datagram goes no further.
     "drop" drop drop(
@@ -147,11 +201,12 @@ provider! { overlay;
     /// The engine asks for a destination.
     "lookup-start" lookup_start lookup__start(
         request: u64 = "lookup's id",
+        frame: u64 = "id of the frame that asks",
         vni: u32 = "virtual network",
         len: u32 = "bytes of the frame that asks",
         vl2_src: str = "inner source (VL2)",
         vl2_dst: str = "inner destination (VL2)",
-    ) "usdt:*:overlay:lookup-start { @asked[arg1, str(arg4)] = count(); }"
+    ) "usdt:*:overlay:lookup-start { @asked[arg2, str(arg5)] = count(); }"
 
     /// A lookup was answered in time.
     "lookup-done" lookup_done lookup__done(
@@ -187,19 +242,21 @@ provider! { overlay;
 
     /// The answer to a lookup is a frame for the port that asked.
     "inject" inject inject(
-        request: u64 = "lookup's id",
+        request: u64 = "lookup's id; 0 if a plugin has sent it unasked",
+        frame: u64 = "that frame's own id",
         vni: u32 = "virtual network",
         len: u32 = "bytes of that frame",
         port: u32 = "port that gets it",
-    ) "usdt:*:overlay:inject { @bytes[arg1, arg3] = sum(arg2); }"
+    ) "usdt:*:overlay:inject { @bytes[arg2, arg4] = sum(arg3); }"
 
     /// The answer to a lookup is a frame that is sent in place of the one that asked.
     "resend" resend resend(
-        request: u64 = "lookup's id",
+        request: u64 = "lookup's id; 0 if a plugin has sent it unasked",
+        frame: u64 = "that frame's own id, which its other probes carry",
         vni: u32 = "virtual network",
         len: u32 = "bytes of that frame",
         vl2: str = "its inner destination (VL2)",
-    ) "usdt:*:overlay:resend { @[arg1, str(arg3)] = count(); }"
+    ) "usdt:*:overlay:resend { @[arg2, str(arg4)] = count(); }"
 
     // ---- Target table ----
 
@@ -226,6 +283,16 @@ provider! { overlay;
         entries: u64 = "entries in the table",
         vl2: str = "inner destination (VL2) that got none",
     ) "usdt:*:overlay:target-full { @refused[arg0] = count(); }"
+
+    /// The number of entries that the target table may have was changed.
+    "target-resize" target_resize target__resize(
+        device: u32 = "device's id",
+        vni: u32 = "virtual network",
+        entries: u64 = "entries in the table",
+        old: u64 = "entries that there could be",
+        new: u64 = "entries that there can be now",
+        name: str = "device's name",
+    ) "usdt:*:overlay:target-resize { printf(\"%s %lu to %lu\\n\", str(arg5), arg3, arg4); }"
 
     // ---- Devices, ports, underlays ----
 
@@ -265,4 +332,24 @@ provider! { overlay;
         encapsulation: str = "`vxlan`, `geneve`, `nvgre` or another module's name",
         ul3: str = "address that it listens on (UL3)",
     ) "usdt:*:overlay:underlay { printf(\"%s %s %s\\n\", str(arg3), str(arg2), str(arg1)); }"
+
+    // ---- Who answers, who calls ----
+
+    /// Something happened to whoever answers lookups, or wants to.
+    "answerer" answerer answerer(
+        pid: u32 = "process; 0 where it cannot be seen",
+        uid: u32 = "user that it runs as",
+        what: str = "`attached`, `lost`, `refused`",
+        why: str = "why it was lost or refused",
+    ) "usdt:*:overlay:answerer { printf(\"%u %s %s\\n\", arg0, str(arg2), str(arg3)); }"
+
+    /// A call of the control socket was answered.
+    "control-call" control_call control__call(
+        pid: u32 = "process that called; 0 where it cannot be seen",
+        uid: u32 = "user that it runs as",
+        status: u16 = "status of the answer (HTTP)",
+        ns: u64 = "nanoseconds until the answer began",
+        method: str = "`GET`, `POST`, `PUT`, `DELETE` or another method",
+        path: str = "what was called; without what stands behind a `?`",
+    ) "usdt:*:overlay:control-call { @us[str(arg4), str(arg5)] = hist(arg3 / 1000); }"
 }

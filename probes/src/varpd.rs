@@ -94,6 +94,14 @@ provider! { varpd;
         reason: str = "why it is degraded",
     ) "usdt:*:varpd:instance-state { printf(\"%s: %d %s\\n\", str(arg2), arg1, str(arg3)); }"
 
+    /// A plugin's program has said what it is, or was refused.
+    "plugin-load" plugin_load plugin__load(
+        pid: u32 = "process that runs it",
+        loaded: u8 = "1 if it can be used",
+        plugin: str = "plugin; its file where it has not said its name",
+        what: str = "its version, or why it was refused",
+    ) "usdt:*:varpd:plugin-load { printf(\"%s: %d %s\\n\", str(arg2), arg1, str(arg3)); }"
+
     /// A plugin's program has ended, or was ended because it hung; it is started again.
     "plugin-crash" plugin_crash plugin__crash(
         pid: u32 = "process that ran it",
@@ -117,4 +125,14 @@ provider! { varpd;
         instances: u32 = "instances that run",
         reason: str = "why it is not",
     ) "usdt:*:varpd:connection { printf(\"connected %d %s\\n\", arg0, str(arg2)); }"
+
+    /// A call of the control socket was answered.
+    "control-call" control_call control__call(
+        pid: u32 = "process that called; 0 where it cannot be seen",
+        uid: u32 = "user that it runs as",
+        status: u16 = "status of the answer (HTTP)",
+        ns: u64 = "nanoseconds until the answer began",
+        method: str = "`GET`, `POST`, `PUT`, `DELETE` or another method",
+        path: str = "what was called; without what stands behind a `?`",
+    ) "usdt:*:varpd:control-call { @us[str(arg4), str(arg5)] = hist(arg3 / 1000); }"
 }

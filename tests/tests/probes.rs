@@ -92,7 +92,7 @@ fn printing(Probe { provider, name, arguments, .. }: &Probe) -> String {
         _ => format!(", arg{number}"),
     });
     let (formats, values) = (formats.collect::<String>(), values.collect::<String>());
-    format!("usdt:*:{provider}:{name} {{ printf(\"{name}{formats}\\n\"{values}); @fired[\"{name}\"] = count(); }}\n")
+    format!("usdt:*:{provider}:{name} {{ printf(\"{name}{formats}\\n\"{values}); @fired[\"{provider}:{name}\"] = count(); }}\n")
 }
 
 fn texts(probes: &[Probe]) -> usize {
@@ -126,7 +126,7 @@ fn every_probe_arrives_once_from_each_place_with_its_arguments() {
         assert!(fired.iter().any(|firing| firing.contains(edge)), "no firing has{edge}");
     }
     assert_eq!(difference(&fired.join("\n"), &arrived.join("\n")), None);
-    assert_eq!(sorted(counts), sorted(CATALOGUE.iter().map(|probe| format!("@fired[{}]: {SITES}", probe.name)).collect()));
+    assert_eq!(sorted(counts), sorted(CATALOGUE.iter().map(|probe| format!("@fired[{}:{}]: {SITES}", probe.provider, probe.name)).collect()));
 
     assert_eq!(fire_once(&mut fire).1, 0, "texts are still made after the watcher has gone");
     assert_eq!(fire.end().code, 0);
@@ -141,7 +141,7 @@ fn one_watched_probe_leaves_the_others_alone() {
     assert_eq!(displayed, texts(&[*last()]) * SITES);
     let prefix = format!("{} ", last().name);
     let mut expected: Vec<String> = fired.into_iter().filter(|firing| firing.starts_with(&prefix)).collect();
-    expected.push(format!("@fired[{}]: {SITES}", last().name));
+    expected.push(format!("@fired[{}:{}]: {SITES}", last().provider, last().name));
     assert_eq!(shown(watching), expected);
 }
 

@@ -33,7 +33,7 @@ impl Control {
             return Err(refuse("no VNIC has the destination of the frame"));
         }
         for port in takers {
-            self.give(&view, None, port, frame);
+            self.inject_into(&view, RequestId(0), port, frame);
         }
         Ok(())
     }
@@ -55,19 +55,21 @@ impl Control {
         let view = Arc::clone(&machine.view);
         // A frame that is too long for them was refused as an answer.
         for port in takers(&view, port, frame).unwrap_or_default() {
-            overlay_probes::inject(request.0, view.vni.get(), clamp(frame.len()), port.id.0);
-            self.give(&view, Some(request), port, frame);
+            self.inject_into(&view, request, port, frame);
         }
     }
 
     /// Hands a frame that a plugin made to a port.
-    fn give(&mut self, view: &Device, request: Option<RequestId>, port: &Port, frame: &[u8]) {
+    fn inject_into(&mut self, view: &Device, request: RequestId, port: &Port, frame: &[u8]) {
         let id = self.ids.next();
+        overlay_probes::inject(request.0, id, view.vni.get(), clamp(frame.len()), port.id.0);
+        self.give(id, view, port, frame);
+    }
+
+    /// Hands a frame that came from nowhere to a port.
+    fn give(&mut self, id: u64, view: &Device, port: &Port, frame: &[u8]) {
         for counters in [view.count(self.writer), &port.counters[self.writer]] {
             counters.made.add(1);
-        }
-        if request.is_none() {
-            overlay_probes::inject(0, view.vni.get(), clamp(frame.len()), port.id.0);
         }
         self.outputs.push_back(Output::Deliver(Delivery {
             frame: id,
@@ -84,19 +86,13 @@ impl Control {
         let Some(machine) = self.machines.get(&device) else { return };
         let Some(inner) = Inner::parse(frame) else { return };
         let view = Arc::clone(&machine.view);
-        overlay_probes::resend(request.0, view.vni.get(), clamp(frame.len()), inner.destination);
+        let id = self.ids.next();
+        overlay_probes::resend(request.0, id, view.vni.get(), clamp(frame.len()), inner.destination);
         view.count(self.writer).resent.add(1);
         let mut buffer = vec![0; HEADROOM];
         buffer.extend_from_slice(frame);
-        let parcel = Parcel {
-            id: self.ids.next(),
-            port,
-            buffer,
-            offload: Offload::default(),
-            question: question(&inner, frame.len()),
-            copies: 0,
-            resent: true,
-        };
+        let parcel =
+            Parcel { id, port, buffer, offload: Offload::default(), question: question(&inner, frame.len()), copies: 0, resent: true };
         self.route_parcel(&view, parcel, now);
     }
 
@@ -228,7 +224,8 @@ impl Control {
             port.is_some() && view.replies.any(now) && toobig::reply(parcel.frame(), inner, limit, &mut reply) && view.replies.take(now);
         overlay_probes::too_big(parcel.id, view.vni.get(), clamp(parcel.len()), limit, u8::from(told), inner.destination);
         if let (Some(port), true) = (port, told) {
-            self.give(view, None, port, &reply);
+            let id = self.ids.next();
+            self.give(id, view, port, &reply);
         }
         self.drop_group(view, parcel, DropReason::TooBig);
     }

@@ -127,13 +127,13 @@ impl Control {
             About::Entry(mac) => renewing.or_else(|| machine.queues.get(mac).and_then(|queue| queue.parcels.front())),
         };
         let Some(first) = first else { return };
-        let (question, port, resent, vni) = (first.question, first.port, first.resent, machine.view.vni);
+        let (id, question, port, resent, vni) = (first.id, first.question, first.port, first.resent, machine.view.vni);
         // 2^64 - 1 of them cannot be open: the caps on lookups are far below.
         let Ok(request) = self.lookups.ids.next() else { return };
         let frame = snapshot(first, self.limits.lookup_snapshot);
         machine.lookups += 1;
         machine.view.count(self.writer).lookups.add(1);
-        overlay_probes::lookup_start(request.0, vni.get(), question.len, question.source, question.destination);
+        overlay_probes::lookup_start(request.0, id, vni.get(), question.len, question.source, question.destination);
         match &about {
             About::Entry(mac) => machine.queues.entry(*mac).or_default().request = Some(request),
             About::Frame(parcel) => machine.waiting.add(parcel.len()),

@@ -158,7 +158,7 @@ impl Worker {
             let content = Content::Item { item, skip: clamp(*skip) };
             let part = Part::Received;
             out.delivers.push(Deliver { frame: id, port: port.id, device: device.id, content, len: clamp(len), part });
-            overlay_probes::deliver(id, device.vni.get(), port.id.0, clamp(len), inner.destination);
+            overlay_probes::rx_deliver(id, device.vni.get(), port.id.0, clamp(len), inner.destination);
         };
         if inner.destination.is_group() {
             let mut fits = device.ports.iter().filter(|port| size <= port.mtu).peekable();
