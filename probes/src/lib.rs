@@ -20,12 +20,14 @@
 //! With the feature `off` every function is empty; it exists to measure what the probes cost.
 
 mod catalogue;
+mod frame;
 #[macro_use]
 mod provider;
 mod overlay;
 pub mod varpd;
 
 pub use catalogue::{Argument, CATALOGUE, Kind, Probe};
+pub use frame::{FRAME_BYTES, FRAME_PART_BYTES, frame_parts};
 pub use overlay::*;
 
 /// The VNI of a frame whose virtual network is not known.

@@ -23,6 +23,7 @@ const READ: &str = "63";
 pub struct Run {
     command: Command,
     stdin: Vec<u8>,
+    ceiling: Duration,
 }
 
 /// What came of a command.
@@ -52,7 +53,7 @@ impl Ended {
 impl Run {
     /// A program by path, or by name on `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { command: Command::new(program), stdin: Vec::new() }
+        Self { command: Command::new(program), stdin: Vec::new(), ceiling: CEILING }
     }
 
     /// Adds arguments.
@@ -73,6 +74,13 @@ impl Run {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Gives it this long instead of a minute: for what runs beside a longer story.
+    #[must_use]
+    pub fn within(mut self, ceiling: Duration) -> Self {
+        self.ceiling = ceiling;
         self
     }
 
@@ -142,7 +150,7 @@ impl Run {
             std::thread::spawn(move || pass_on(stdout, &sender, Piece::Stdout));
         }
         std::thread::spawn(move || pass_on(stderr, &sender, Piece::Stderr));
-        Running { program, child, arrived, stdout: Vec::new(), stderr: Vec::new(), deadline: Instant::now() + CEILING }
+        Running { program, child, arrived, stdout: Vec::new(), stderr: Vec::new(), deadline: Instant::now() + self.ceiling }
     }
 }
 

@@ -58,6 +58,14 @@ impl Offload {
         }
     }
 
+    /// Bytes of all frames on the wire together that a frame of `len` bytes becomes, each with `header_len` bytes in front of it.
+    #[must_use]
+    pub fn wire_bytes(&self, len: usize, header_len: usize) -> u64 {
+        let packets = u64::from(self.packets(len));
+        let repeated = self.segments.map_or(0, |segments| u64::from(segments.header_len));
+        len as u64 + packets * header_len as u64 + (packets - 1) * repeated
+    }
+
     /// Bytes of the largest frame on the wire that a frame of `len` bytes becomes.
     #[must_use]
     pub fn largest(&self, len: usize) -> usize {
@@ -230,6 +238,7 @@ mod tests {
         let offload = Offload { checksum: None, segments: Some(Segments { size: 1000, header_len: 54, kind: SegmentKind::Tcp4 }) };
         assert_eq!((offload.packets(54 + 2001), offload.largest(54 + 2001)), (3, 1054));
         assert_eq!((offload.packets(60), offload.largest(60)), (1, 60));
+        assert_eq!((offload.wire_bytes(54 + 2001, 8), offload.wire_bytes(60, 8)), (2001 + 3 * (54 + 8), 68));
         assert_eq!((offload.packets(10), Offload::default().packets(9000)), (1, 1));
     }
 }

@@ -1,10 +1,11 @@
 //! What does a worker want its driver to do? Transmissions and deliveries, in order.
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Offload};
 use crate::inner::Inner;
 use crate::outer::OuterRules;
+use crate::worker::clamp;
 use overlay_api::{DeviceId, DropReason, PortId, UnderlayId, Verdict};
-use overlay_decoder::Ul3;
+use overlay_decoder::{Mac, Ul3, Vni};
 use std::ops::Range;
 
 /// Send an encapsulated frame on an underlay.
@@ -20,8 +21,20 @@ pub struct Transmit {
     pub underlay: UnderlayId,
     /// For which device: its counters are charged if the driver cannot send ([`Worker::lost`](crate::Worker::lost)).
     pub device: DeviceId,
+    /// Of which virtual network.
+    pub vni: Vni,
     /// The outer header.
     pub outer: OuterHeader,
+}
+
+impl Transmit {
+    /// The driver has sent it, whole: the kernel has taken all of its datagrams. `len` is the frame's length and `offload` what was left
+    /// to do to it. What could not be sent goes to [`Worker::lost`](crate::Worker::lost) instead.
+    #[inline]
+    pub fn sent(&self, len: usize, offload: &Offload) {
+        let bytes = offload.wire_bytes(len, self.header_len.into());
+        overlay_probes::tx_send(self.frame, self.vni.get(), clamp(len), offload.packets(len), bytes, self.outer.to);
+    }
 }
 
 /// The fields of the outer header that the engine decides.
@@ -69,6 +82,8 @@ pub struct Deliver {
     pub content: Content,
     /// Bytes of the frame.
     pub len: u32,
+    /// Its destination.
+    pub to: Mac,
     /// As what it is counted.
     pub(crate) part: Part,
 }

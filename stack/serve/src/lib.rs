@@ -13,6 +13,7 @@
 //! body's form and size, and whether the caller may.
 
 mod answer;
+mod called;
 mod events;
 mod groups;
 mod metrics;
@@ -23,6 +24,7 @@ mod serve;
 mod socket;
 
 pub use answer::{Answered, Asked, Json, Named, NamedTarget, Refused, created, done, ok, unchanged};
+pub use called::{Call, Called};
 pub use events::lines;
 pub use metrics::{Page, page};
 pub use peer::{Operator, Peer};

@@ -11,9 +11,9 @@ use tokio::net::UnixStream;
 /// The process at the other end, as it was when it connected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Peer {
-    uid: u32,
+    pub(crate) uid: u32,
     /// Its process id; none where it is not visible from here.
-    pid: Option<i32>,
+    pub(crate) pid: Option<i32>,
     /// All of its groups, the primary one too.
     groups: Vec<u32>,
 }

@@ -1,5 +1,6 @@
 //! How is the API kept going, whoever connects? A thread with a small runtime; a task for each connection.
 
+use crate::called::{Begun, Called};
 use crate::patient::Patient;
 use crate::{ControlSocket, Peer};
 use axum::Router;
@@ -10,11 +11,12 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -112,7 +114,7 @@ impl ApiThread {
     }
 }
 
-/// Answers what comes over `socket` from now on by the routes of `router`, until [`ApiThread::stop`] or the end of what this returns.
+/// Answers what comes over `socket` from now on by the routes of `router`, and tells `called` of each, until [`ApiThread::stop`] or the end of what this returns.
 ///
 /// # Errors
 /// The system has no thread or no descriptor left.
@@ -120,8 +122,9 @@ pub fn start<R: Send + Sync + 'static>(
     socket: ControlSocket,
     rooms: Arc<R>,
     router: impl FnOnce(Shared<R>) -> Router + Send + 'static,
+    called: Called,
 ) -> io::Result<ApiThread> {
-    start_with(socket, rooms, router, Patience::default())
+    start_with(socket, rooms, router, called, Patience::default())
 }
 
 /// As [`start`], with other bounds.
@@ -132,6 +135,7 @@ pub fn start_with<R: Send + Sync + 'static>(
     socket: ControlSocket,
     rooms: Arc<R>,
     router: impl FnOnce(Shared<R>) -> Router + Send + 'static,
+    called: Called,
     patience: Patience,
 ) -> io::Result<ApiThread> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -143,14 +147,21 @@ pub fn start_with<R: Send + Sync + 'static>(
     let thread = Builder::new().name("api".to_owned()).spawn(move || {
         let api = Api { rooms, gid: socket.gid(), patience, refused: AtomicU64::new(0), stop: stopped.clone() };
         let router = router(Arc::new(api));
-        runtime.block_on(serve(listener, socket, router, patience, stopped));
+        runtime.block_on(serve(listener, socket, router, called, patience, stopped));
         // What is left are connections that had their time.
         runtime.shutdown_background();
     })?;
     Ok(ApiThread { stop, thread })
 }
 
-async fn serve(listener: UnixListener, socket: ControlSocket, router: Router, patience: Patience, mut stop: watch::Receiver<bool>) {
+async fn serve(
+    listener: UnixListener,
+    socket: ControlSocket,
+    router: Router,
+    called: Called,
+    patience: Patience,
+    mut stop: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(patience.connections));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
@@ -181,8 +192,15 @@ async fn serve(listener: UnixListener, socket: ControlSocket, router: Router, pa
         };
         let routes = TowerToHyperService::new(router.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
+            let begun = Begun { method: request.method().clone(), uri: request.uri().clone(), at: Instant::now() };
+            let peer = Arc::clone(&peer);
             request.extensions_mut().insert(Arc::clone(&peer));
-            routes.call(request)
+            let answer = routes.call(request);
+            async move {
+                let answer = answer.await?;
+                begun.answered(&peer, answer.status(), called);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(Patient::new(stream, patience.answer)), service));
         tokio::spawn(async move {

@@ -354,6 +354,10 @@ impl Control {
             overlay_probes::device_mtu(id.0, compiled.vni.get(), old.mtu, compiled.mtu, &self.machine(id)?.spec.name);
         }
         if let Some(table) = &table {
+            if table.cap() != compiled.targets.0 {
+                let (vni, name) = (compiled.vni.get(), &self.machine(id)?.spec.name);
+                overlay_probes::target_resize(id.0, vni, table.len() as u64, table.cap(), compiled.targets.0, name);
+            }
             table.set_cap(compiled.targets.0);
         }
         if let Some(machine) = self.machines.get_mut(&id) {

@@ -88,6 +88,7 @@ impl Control {
         let view = Arc::clone(&machine.view);
         let id = self.ids.next();
         overlay_probes::resend(request.0, id, view.vni.get(), clamp(frame.len()), inner.destination);
+        overlay_probes::frame_parts(id, view.vni.get(), Direction::Transmit as u8, frame);
         view.count(self.writer).resent.add(1);
         let mut buffer = vec![0; HEADROOM];
         buffer.extend_from_slice(frame);
@@ -187,6 +188,7 @@ impl Control {
                 frame: parcel.id,
                 underlay: view.underlay,
                 device: view.id,
+                vni: view.vni,
                 outer: OuterHeader::new(&view.rules, &inner, flow, *ul3),
                 bytes: parcel.buffer.get(start..).unwrap_or(&[]).to_vec(),
                 header_len: header_len as u16,

@@ -205,8 +205,14 @@ impl Control {
     pub fn lost(&mut self, sending: &Sending, reason: DropReason) {
         let machine = self.machines.get(&sending.device);
         machine.map_or_else(|| self.nobody(), |machine| machine.view.count(self.writer)).drop(reason);
-        let vni = machine.map_or(overlay_probes::VNI_UNKNOWN, |machine| machine.view.vni.get());
-        overlay_probes::drop(sending.frame, reason.direction() as u8, vni, clamp(sending.bytes.len()), reason, sending.outer.to);
+        overlay_probes::drop(
+            sending.frame,
+            reason.direction() as u8,
+            sending.vni.get(),
+            clamp(sending.bytes.len()),
+            reason,
+            sending.outer.to,
+        );
     }
 
     /// The driver could not deliver what the control half gave it.

@@ -3,8 +3,9 @@
 use crate::batch::Offload;
 use crate::encap::Carrier;
 use crate::outbox::OuterHeader;
+use crate::worker::clamp;
 use overlay_api::{DeviceId, Lookup, PortId, RequestId, UnderlayId, Verdict};
-use overlay_decoder::Ul3;
+use overlay_decoder::{Ul3, Vni};
 
 /// One thing to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +33,8 @@ pub struct Sending {
     pub underlay: UnderlayId,
     /// For which device.
     pub device: DeviceId,
+    /// Of which virtual network.
+    pub vni: Vni,
     /// The outer header.
     pub outer: OuterHeader,
     /// Header of the encapsulation and frame.
@@ -40,6 +43,16 @@ pub struct Sending {
     pub header_len: u16,
     /// What is left to do to the frame.
     pub offload: Offload,
+}
+
+impl Sending {
+    /// The driver has sent it, whole, as [`Transmit::sent`](crate::Transmit::sent) says. What could not be sent goes to
+    /// [`Control::lost`](super::Control::lost) instead.
+    pub fn sent(&self) {
+        let len = self.bytes.len().saturating_sub(self.header_len.into());
+        let bytes = self.offload.wire_bytes(len, self.header_len.into());
+        overlay_probes::tx_send(self.frame, self.vni.get(), clamp(len), self.offload.packets(len), bytes, self.outer.to);
+    }
 }
 
 /// A frame that the control half hands to a port.

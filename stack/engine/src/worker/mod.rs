@@ -39,8 +39,7 @@ impl Worker {
     pub fn lost(&self, transmit: &Transmit, len: usize, reason: DropReason) {
         let world = self.shared.world.load();
         let device = world.devices.get(&transmit.device);
-        let vni = device.map_or(overlay_probes::VNI_UNKNOWN, |device| device.vni.get());
-        overlay_probes::drop(transmit.frame, reason.direction() as u8, vni, clamp(len), reason, transmit.outer.to);
+        overlay_probes::drop(transmit.frame, reason.direction() as u8, transmit.vni.get(), clamp(len), reason, transmit.outer.to);
         device.map_or(&self.shared.nobody[self.index], |device| device.count(self.index)).drop(reason);
     }
 
@@ -83,6 +82,10 @@ impl Worker {
             overlay_probes::drop(deliver.frame, reason.direction() as u8, vni, deliver.len, reason, to);
             port.inspect(|counters| counters.drop(reason));
             return;
+        }
+        if deliver.part == Part::Received {
+            let vni = device.map_or(overlay_probes::VNI_UNKNOWN, |device| device.vni.get());
+            overlay_probes::rx_deliver(deliver.frame, vni, deliver.port.0, deliver.len, deliver.to);
         }
         for counters in [Some(self.counters_of(device)), port].into_iter().flatten() {
             if deliver.part == Part::Made {

@@ -69,6 +69,8 @@ impl Worker {
                         taken.inner.destination,
                         arrival.from,
                     );
+                    let frame = datagrams.bytes(item).get(taken.skip..).unwrap_or_default();
+                    overlay_probes::frame_parts(id, device.vni.get(), Direction::Receive as u8, frame);
                     let refused = self.deliver(&taken, id, item, len as usize, &arrival, out).err();
                     refused.map(|reason| Refusal { reason, vni: Some(device.vni), device: Some(device) })
                 }
@@ -157,8 +159,8 @@ impl Worker {
         let mut hand_to = |port: &Port| {
             let content = Content::Item { item, skip: clamp(*skip) };
             let part = Part::Received;
-            out.delivers.push(Deliver { frame: id, port: port.id, device: device.id, content, len: clamp(len), part });
-            overlay_probes::rx_deliver(id, device.vni.get(), port.id.0, clamp(len), inner.destination);
+            let to = inner.destination;
+            out.delivers.push(Deliver { frame: id, port: port.id, device: device.id, content, len: clamp(len), to, part });
         };
         if inner.destination.is_group() {
             let mut fits = device.ports.iter().filter(|port| size <= port.mtu).peekable();

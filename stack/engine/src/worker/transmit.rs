@@ -159,6 +159,7 @@ impl<'p> Pass<'_, 'p> {
             return self.drop_it(id, len, DropReason::FrameTooShort, "");
         };
         overlay_probes::tx_frame(id, vni, self.from.id.0, clamp(len), inner.source, inner.destination);
+        overlay_probes::frame_parts(id, vni, Direction::Transmit as u8, self.frames.bytes(item));
         let hand = Hand { id, item, inner, len, offload };
         let to = inner.destination;
         if !self.device.up {
@@ -408,6 +409,7 @@ impl<'p> Pass<'_, 'p> {
                 header_len: header_len as u16,
                 underlay: device.underlay,
                 device: device.id,
+                vni,
                 outer: OuterHeader::new(&device.rules, &hand.inner, flow, *ul3),
             });
         }
@@ -445,7 +447,7 @@ impl<'p> Pass<'_, 'p> {
             && replies.take(self.now);
         if told {
             let made = start..self.out.made.len();
-            self.give(hand.id, self.from, made.len(), Content::Made(made), Part::Made);
+            self.give(hand.id, self.from, (made.len(), hand.inner.source), Content::Made(made), Part::Made);
         } else {
             // Another worker may have taken the last reply while this one was written.
             self.out.made.truncate(start);
@@ -456,11 +458,11 @@ impl<'p> Pass<'_, 'p> {
 
     /// Hands a frame to a port.
     fn hand_to(&mut self, hand: &Hand, port: &Port, part: Part) {
-        self.give(hand.id, port, hand.len, Content::Item { item: hand.item, skip: 0 }, part);
+        self.give(hand.id, port, (hand.len, hand.inner.destination), Content::Item { item: hand.item, skip: 0 }, part);
     }
 
-    fn give(&mut self, frame: u64, port: &Port, len: usize, content: Content, part: Part) {
-        self.out.delivers.push(Deliver { frame, port: port.id, device: self.device.id, content, len: clamp(len), part });
+    fn give(&mut self, frame: u64, port: &Port, (len, to): (usize, Mac), content: Content, part: Part) {
+        self.out.delivers.push(Deliver { frame, port: port.id, device: self.device.id, content, len: clamp(len), to, part });
     }
 
     /// A copy of a frame, for the control half.

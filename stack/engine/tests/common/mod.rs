@@ -222,6 +222,7 @@ impl Host {
                 frame: transmit.frame,
                 underlay: transmit.underlay,
                 device: transmit.device,
+                vni: transmit.vni,
                 outer: transmit.outer,
                 bytes: self.frames.with_header(transmit.item, transmit.header_len.into()).to_vec(),
                 header_len: transmit.header_len,

@@ -10,7 +10,7 @@ use overlay_api::control::{
     TraceRequest, TracesRequest, VnicQuery,
 };
 use overlay_serve::{
-    Answered, ApiThread, Asked, ControlSocket, Json, Named, NamedTarget, Operator, Route, Shared, created, done, lines, ok, page,
+    Answered, ApiThread, Asked, Call, ControlSocket, Json, Named, NamedTarget, Operator, Route, Shared, created, done, lines, ok, page,
     unchanged, with_refusals,
 };
 use serde::Serialize;
@@ -23,7 +23,13 @@ use std::time::SystemTime;
 /// # Errors
 /// The system has no thread or no descriptor left.
 pub(crate) fn start<R: Rooms>(socket: ControlSocket, rooms: Arc<R>) -> io::Result<ApiThread> {
-    overlay_serve::start(socket, rooms, router)
+    overlay_serve::start(socket, rooms, router, called)
+}
+
+/// A call was answered.
+fn called(call: &Call<'_>) {
+    let ns = u64::try_from(call.took.as_nanos()).unwrap_or(u64::MAX);
+    overlay_probes::control_call(call.pid.unwrap_or(0), call.uid, call.status.as_u16(), ns, call.method, call.path);
 }
 
 /// The paths and their methods: what a refusal names. `docs/control-api.md` has the same; a test sees to both.

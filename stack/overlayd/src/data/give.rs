@@ -71,7 +71,11 @@ impl Giver {
                 let written = tap.write(&slices, &write.offload);
                 let frames = left.by_ref().take(write.frames as usize);
                 match written {
-                    Ok(true) => frames.for_each(drop),
+                    Ok(true) => {
+                        let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
+                        overlay_probes::rx_write(worker.index() as u32, port.0, write.frames, bytes);
+                        frames.for_each(drop);
+                    }
                     Ok(false) => self.untaken.extend(frames),
                     Err(error) => {
                         tracing::debug!("a VNIC takes no frame: {error}");

@@ -37,6 +37,14 @@ pub(super) fn run(shared: &Shared, mut worker: Worker, queue: usize, bell: &Bell
         ready.clear();
         ready.extend(waiter.wait(busy, shared.clock, shared.spin_ns)?);
         busy = false;
+        if let (Some(slept_ns), Some(first)) = (waiter.slept_ns(), ready.first()) {
+            let (what, id) = match usize::try_from(*first).ok().and_then(|number| sources.get(number)) {
+                Some(Source::Vnic(port, _)) => ("vnic", port.0),
+                Some(Source::Underlay((underlay, ..))) => ("underlay", underlay.0),
+                None => ("bell", 0),
+            };
+            overlay_probes::worker_wake(queue as u32, ready.len() as u32, id, slept_ns, what);
+        }
         for number in &ready {
             if *number == BELL {
                 bell.hear();

@@ -4,7 +4,8 @@ use super::{Io, Shared, Steps};
 use crate::pieces::recycle;
 use crate::segment::{Chunk, Cutter, Follows};
 use crate::sys::{Loss, Message, SendReport};
-use overlay_api::DropReason;
+use overlay_api::{DropReason, UnderlayId};
+use overlay_decoder::Ul3;
 use overlay_engine::{Frames, Outbox, Sending, Transmit, Worker};
 use std::io::IoSlice;
 
@@ -17,12 +18,16 @@ pub(crate) struct Sender {
     cutter: Cutter,
     report: SendReport,
     slices: Vec<IoSlice<'static>>,
+    /// Which transmits were lost, by their places.
+    lost: Vec<bool>,
 }
 
 impl Sender {
     /// Sends what the outbox holds for the underlay.
     pub(crate) fn send(&mut self, shared: &Shared, io: &Io, queue: usize, frames: &Frames, out: &Outbox, worker: &Worker) {
         self.cutter.clear();
+        self.lost.clear();
+        self.lost.resize(out.transmits.len(), false);
         let mut before: Option<&Transmit> = None;
         for (key, transmit) in out.transmits.iter().enumerate() {
             let bytes = frames.with_header(transmit.item, transmit.header_len.into());
@@ -35,6 +40,9 @@ impl Sender {
                 Err(error) => {
                     tracing::debug!("a frame of a VNIC cannot be cut: {error}");
                     worker.lost(transmit, bytes.len(), DropReason::SendFailed);
+                    if let Some(lost) = self.lost.get_mut(key) {
+                        *lost = true;
+                    }
                     before = None;
                 }
             }
@@ -43,8 +51,6 @@ impl Sender {
             let transmit = out.transmits.get(key as usize);
             transmit.map_or(&[][..], |transmit| frames.with_header(transmit.item, transmit.header_len.into()))
         };
-        // A transmit that is cut into several messages is lost once.
-        let mut lost: Option<u32> = None;
         let mut rest = self.cutter.chunks();
         while let Some(first) = rest.first().and_then(|chunk| out.transmits.get(chunk.first as usize)) {
             let alike = |chunk: &&Chunk| out.transmits.get(chunk.first as usize).is_some_and(|other| other.underlay == first.underlay);
@@ -53,11 +59,12 @@ impl Sender {
             rest = later;
             let mut lose = |chunk: &Chunk, reason: DropReason| {
                 for key in chunk.first..=chunk.last {
-                    if lost.is_none_or(|last| last < key) {
-                        lost = Some(key);
-                        if let Some(transmit) = out.transmits.get(key as usize) {
-                            worker.lost(transmit, bytes_of(key).len(), reason);
-                        }
+                    // A transmit that is cut into several messages is lost once.
+                    if let Some(lost) = self.lost.get_mut(key as usize)
+                        && !std::mem::replace(lost, true)
+                        && let Some(transmit) = out.transmits.get(key as usize)
+                    {
+                        worker.lost(transmit, bytes_of(key).len(), reason);
                     }
                 }
             };
@@ -87,13 +94,33 @@ impl Sender {
                 }
             }
             drop(messages);
+            for (index, chunk) in now.iter().enumerate() {
+                if let Some(transmit) = out.transmits.get(chunk.first as usize)
+                    && !self.report.has_lost(index)
+                {
+                    taken(worker.index(), transmit.underlay, chunk, transmit.outer.to);
+                }
+            }
             self.slices = recycle(slices);
+        }
+        for (key, transmit) in out.transmits.iter().enumerate() {
+            if let Some(item) = frames.items().get(transmit.item as usize)
+                && self.lost.get(key) == Some(&false)
+            {
+                transmit.sent(item.len as usize, &item.meta);
+            }
         }
     }
 }
 
-/// Sends one frame of the control half. Says why it could not.
-pub(crate) fn send_one(io: &Io, sending: &Sending) -> Result<(), DropReason> {
+/// The kernel has taken a message of a worker.
+fn taken(worker: usize, underlay: UnderlayId, chunk: &Chunk, to: Ul3) {
+    let frames = chunk.last - chunk.first + 1;
+    overlay_probes::tx_message(worker as u32, underlay.0, frames, chunk.segments.into(), chunk.bytes.into(), to);
+}
+
+/// Sends one frame of the control half, which in probes is the worker behind all others. Says why it could not.
+pub(crate) fn send_one(io: &Io, sending: &Sending, worker: usize) -> Result<(), DropReason> {
     let Some(underlay) = io.underlays.get(&sending.underlay) else { return Err(DropReason::SendFailed) };
     let limits = Steps::Full.limits(Some(underlay.encapsulation.carrier()));
     let mut cutter = Cutter::default();
@@ -104,9 +131,19 @@ pub(crate) fn send_one(io: &Io, sending: &Sending) -> Result<(), DropReason> {
         let mut slices = Vec::with_capacity(chunk.slices());
         cutter.slices(chunk, |_| &sending.bytes, &mut slices);
         let message = Message { outer: sending.outer, segment_size: chunk.segment_size(), parts: &slices };
+        let lost = report.lost.len();
         underlay.sockets.queue(0).send(&[message], &mut report);
+        if report.lost.len() == lost {
+            taken(worker, sending.underlay, chunk, sending.outer.to);
+        }
     }
-    report.lost.first().map_or(Ok(()), |(_, loss)| Err(reason_of(*loss)))
+    match report.lost.first() {
+        Some((_, loss)) => Err(reason_of(*loss)),
+        None => {
+            sending.sent();
+            Ok(())
+        }
+    }
 }
 
 const fn reason_of(loss: Loss) -> DropReason {

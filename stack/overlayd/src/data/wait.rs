@@ -23,6 +23,8 @@ pub(crate) struct Waiter {
     watched: Vec<OwnedFd>,
     events: Vec<EpollEvent>,
     idle_since: Option<Time>,
+    /// How long the last call of [`Waiter::wait`] slept, in nanoseconds; none if it only looked.
+    slept_ns: Option<u64>,
 }
 
 impl Waiter {
@@ -32,6 +34,7 @@ impl Waiter {
             watched: Vec::new(),
             events: vec![EpollEvent::empty(); EVENTS],
             idle_since: None,
+            slept_ns: None,
         })
     }
 
@@ -57,6 +60,7 @@ impl Waiter {
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
         };
+        self.slept_ns = (!busy && !looking).then(|| clock.now().since(now));
         if ready == 0 && looking {
             let before = clock.now();
             std::thread::yield_now();
@@ -65,5 +69,10 @@ impl Waiter {
             }
         }
         Ok(self.events.iter().take(ready).map(EpollEvent::data))
+    }
+
+    /// How long the last call of [`wait`](Self::wait) slept, in nanoseconds; none if it only looked.
+    pub(crate) fn slept_ns(&self) -> Option<u64> {
+        self.slept_ns
     }
 }

@@ -128,7 +128,8 @@ fn serve(id: u64, stream: UnixStream, door: &Door, uid: Option<u32>, place: &Pla
         Err(sentence) => {
             tracing::warn!("lookup socket: {peer} is refused: {sentence}");
             // The daemon is ending if it cannot be counted.
-            let _ = door.call(|room| room.count_refused());
+            let said = sentence.clone();
+            let _ = door.call(move |room| room.count_refused(peer, &said));
             link::refuse(&stream, &sentence);
             while let Ok(1..) = (&stream).read(&mut buffer) {}
         }

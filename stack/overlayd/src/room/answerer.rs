@@ -147,6 +147,7 @@ impl Room {
         };
         let (name, version) = (clean(&hello.name), clean(&hello.version));
         tracing::info!("{name} {version} ({peer}) answers lookups from now on");
+        overlay_probes::answerer(peer.pid as u32, peer.uid, "attached", "");
         let now = self.clock.now();
         let attached = Attached {
             link,
@@ -178,13 +179,14 @@ impl Room {
 
     fn refuse(&mut self, link: Link, sentence: &str) {
         tracing::warn!("lookup socket: {} is refused: {sentence}", link.peer);
-        self.count_refused();
+        self.count_refused(link.peer, sentence);
         link.refuse(sentence);
     }
 
     /// Somebody was not let in.
-    pub(crate) fn count_refused(&mut self) {
+    pub(crate) fn count_refused(&mut self, peer: Peer, why: &str) {
         self.answerers.counts.refused += 1;
+        overlay_probes::answerer(peer.pid as u32, peer.uid, "refused", why);
     }
 
     /// A packet of connection `id`, whose first `skip` messages have been heard.
@@ -283,6 +285,7 @@ impl Room {
     pub(super) fn lose(&mut self, why: &str) {
         let Some(mut attached) = self.answerers.attached.take() else { return };
         tracing::warn!("{} ({}) answers no lookups any more: {why}", attached.name, attached.link.peer);
+        overlay_probes::answerer(attached.link.peer.pid as u32, attached.link.peer.uid, "lost", why);
         self.answerers.counts.lookups += attached.link.take_asked();
         self.answerers.since = SystemTime::now().into();
         attached.link.refuse(why);

@@ -26,7 +26,7 @@ impl Room {
             match output {
                 Output::Transmit(sending) => {
                     let io = self.threads.shared().io.load();
-                    if let Err(reason) = send_one(&io, &sending) {
+                    if let Err(reason) = send_one(&io, &sending, self.queues) {
                         self.control.lost(&sending, reason);
                     }
                 }
@@ -111,6 +111,7 @@ impl Room {
         let lost = sockets.overflowed() + sockets.cut();
         if lost > wanted.overflowed {
             let more = lost - wanted.overflowed;
+            overlay_probes::rx_overflow(id.0, more, wanted.listen);
             tracing::warn!("underlay {}: {more} datagrams came faster than they were read, or longer than any can be", wanted.listen);
         }
         wanted.overflowed = lost;

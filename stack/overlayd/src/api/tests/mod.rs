@@ -35,7 +35,7 @@ impl Lab {
         let socket = directory.path().join("run/overlay/overlayd.sock");
         let rooms = Arc::new(Fake::new());
         let opened = ControlSocket::open(&socket, gid).unwrap();
-        let api = Some(start_with(opened, Arc::clone(&rooms), router, patience).unwrap());
+        let api = Some(start_with(opened, Arc::clone(&rooms), router, |_| {}, patience).unwrap());
         Self { rooms, client: Client::new("overlayd", &socket), socket, api, _directory: directory }
     }
 

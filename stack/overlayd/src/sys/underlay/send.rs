@@ -54,6 +54,11 @@ impl SendReport {
         self.sent = 0;
         self.lost.clear();
     }
+
+    /// Whether the message at a place of the batch was lost.
+    pub(crate) fn has_lost(&self, place: usize) -> bool {
+        self.lost.iter().any(|(lost, _)| *lost == place)
+    }
 }
 
 impl UnderlayQueue {

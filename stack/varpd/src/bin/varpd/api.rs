@@ -10,7 +10,7 @@ use overlay_api::channel::Declaration;
 use overlay_api::control::{
     InstanceCounters, InstanceState, InstanceStatus, LogSettings, PluginStatus, Problem, Timestamp, VarpdEvent, VarpdHappening, VarpdStatus,
 };
-use overlay_serve::{Answered, ApiThread, ControlSocket, Json, Named, Operator, Page, Route, Shared, lines, ok, page, with_refusals};
+use overlay_serve::{Answered, ApiThread, Call, ControlSocket, Json, Named, Operator, Page, Route, Shared, lines, ok, page, with_refusals};
 use overlay_varpd::instances::{Instances, Running, Stage};
 use std::collections::BTreeMap;
 use std::io;
@@ -44,7 +44,13 @@ type Api = State<Shared<Shown>>;
 /// The system has no thread or no descriptor left.
 pub(crate) fn start(socket: ControlSocket, varpd: &Arc<Varpd>) -> io::Result<ApiThread> {
     let shown = Shown { varpd: Arc::clone(varpd), since: SystemTime::now().into() };
-    overlay_serve::start(socket, Arc::new(shown), router)
+    overlay_serve::start(socket, Arc::new(shown), router, called)
+}
+
+/// A call was answered.
+fn called(call: &Call<'_>) {
+    let ns = u64::try_from(call.took.as_nanos()).unwrap_or(u64::MAX);
+    overlay_probes::varpd::control_call(call.pid.unwrap_or(0), call.uid, call.status.as_u16(), ns, call.method, call.path);
 }
 
 fn router(api: Shared<Shown>) -> Router {
