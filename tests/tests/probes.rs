@@ -126,7 +126,10 @@ fn every_probe_arrives_once_from_each_place_with_its_arguments() {
         assert!(fired.iter().any(|firing| firing.contains(edge)), "no firing has{edge}");
     }
     assert_eq!(difference(&fired.join("\n"), &arrived.join("\n")), None);
-    assert_eq!(sorted(counts), sorted(CATALOGUE.iter().map(|probe| format!("@fired[{}:{}]: {SITES}", probe.provider, probe.name)).collect()));
+    assert_eq!(
+        sorted(counts),
+        sorted(CATALOGUE.iter().map(|probe| format!("@fired[{}:{}]: {SITES}", probe.provider, probe.name)).collect())
+    );
 
     assert_eq!(fire_once(&mut fire).1, 0, "texts are still made after the watcher has gone");
     assert_eq!(fire.end().code, 0);

@@ -1,7 +1,7 @@
 //! Does the traffic get through, to whom it is for and to nobody else?
 
 use crate::can_run;
-use crate::host::{NETWORKS, all_up, lab, mapping, overlay, underlay};
+use crate::host::{NETWORKS, all_up, discover, lab, mapping, overlay, underlay};
 use crate::traffic::{all_answered, connect, send};
 use overlay_api::EntryState;
 use overlay_api::control::TargetQuery;
@@ -131,20 +131,4 @@ fn a_dhcp_request_goes_to_the_server_and_to_nobody_else() {
     let to_server = table.rows.iter().filter(|row| row.mac.to_string() == server.mac());
     let told: Vec<Vec<IpAddr>> = to_server.map(|row| row.ul3.iter().map(|ul3| ul3.ip).collect()).collect();
     assert_eq!(told, [vec![to]], "{table:?}");
-}
-
-/// DHCPDISCOVER (RFC 2131 2), in UDP without a checksum, which IPv4 allows (RFC 768).
-fn discover(client: &[u8]) -> Vec<u8> {
-    let mut message = vec![0; 240];
-    message[..8].copy_from_slice(&[1, 1, 6, 0, 1, 2, 3, 4]);
-    message[28..34].copy_from_slice(client);
-    message[236..].copy_from_slice(&[99, 130, 83, 99]);
-    message.extend([53, 1, 1, 255]);
-    let udp = [&[0, 68, 0, 67][..], &(8 + message.len() as u16).to_be_bytes(), &[0, 0]].concat();
-    let mut ip =
-        [&[0x45, 0][..], &(28 + message.len() as u16).to_be_bytes(), &[0, 0, 0, 0, 64, 17, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]].concat();
-    let sum = ip.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum::<u32>();
-    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
-    ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    [&[0xff; 6][..], client, &[8, 0], &ip, &udp, &message].concat()
 }

@@ -280,3 +280,19 @@ impl Flow {
         assert!(sent > 100 && missing.is_empty(), "{} of {sent} were lost: {missing:?}", missing.len());
     }
 }
+
+/// DHCPDISCOVER (RFC 2131 2), in UDP without a checksum, which IPv4 allows (RFC 768).
+pub(crate) fn discover(client: &[u8]) -> Vec<u8> {
+    let mut message = vec![0; 240];
+    message[..8].copy_from_slice(&[1, 1, 6, 0, 1, 2, 3, 4]);
+    message[28..34].copy_from_slice(client);
+    message[236..].copy_from_slice(&[99, 130, 83, 99]);
+    message.extend([53, 1, 1, 255]);
+    let udp = [&[0, 68, 0, 67][..], &(8 + message.len() as u16).to_be_bytes(), &[0, 0]].concat();
+    let mut ip =
+        [&[0x45, 0][..], &(28 + message.len() as u16).to_be_bytes(), &[0, 0, 0, 0, 64, 17, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]].concat();
+    let sum = ip.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum::<u32>();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    [&[0xff; 6][..], client, &[8, 0], &ip, &udp, &message].concat()
+}

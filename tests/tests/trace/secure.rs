@@ -1,0 +1,119 @@
+//! Are the probes of the real daemons all there, also in what is installed, and do they cost nothing while nobody watches?
+
+use crate::stack::Stack;
+use crate::watch::{Watch, bpftrace, probes_of};
+use overlay_lab::UdpLoad;
+use overlay_probes::{CATALOGUE, Kind};
+use overlay_tests::{Ended, Peer, is_root, program, skip};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The probes that a program announces: provider, name and sizes of the arguments.
+fn notes(readelf: &Peer, program: &Path) -> BTreeSet<(String, String, Vec<String>)> {
+    let listing = readelf.run(Path::new("/"), ["--notes", program.to_str().expect("paths of tests are UTF-8")]).end();
+    assert_eq!(listing.code, 0, "{}", listing.stderr);
+    let (mut found, mut provider, mut name) = (BTreeSet::new(), String::new(), String::new());
+    for line in listing.stdout.lines() {
+        match line.trim().split_once(": ") {
+            Some(("Provider", word)) => provider = word.to_owned(),
+            Some(("Name", word)) => name = word.to_owned(),
+            Some(("Arguments", words)) => {
+                let sizes = words.split_whitespace().map(|word| word.split('@').next().unwrap_or_default().to_owned()).collect();
+                found.insert((std::mem::take(&mut provider), std::mem::take(&mut name), sizes));
+            }
+            _ => {}
+        }
+    }
+    found.retain(|(provider, ..)| CATALOGUE.iter().any(|probe| probe.provider == provider));
+    found
+}
+
+#[test]
+fn the_daemons_announce_the_catalogue_also_when_they_are_stripped() {
+    let test = "trace::the_daemons_announce_the_catalogue_also_when_they_are_stripped";
+    let (Some(readelf), Some(strip)) = (Peer::find(test, "readelf"), Peer::find(test, "strip")) else { return };
+    let documented: BTreeSet<_> = ["overlay", "varpd"]
+        .into_iter()
+        .flat_map(probes_of)
+        .map(|probe| {
+            let sizes: Vec<String> = probe.arguments.iter().map(|argument| argument.kind.size().to_string()).collect();
+            (probe.provider.to_owned(), probe.name.to_owned(), sizes)
+        })
+        .collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let stripped = |daemon: &str| -> PathBuf {
+        let to = folder.path().join(daemon);
+        let words = ["--strip-all", "-o", to.to_str().expect("UTF-8"), program(daemon).to_str().expect("UTF-8")].map(str::to_owned);
+        let Ended { code, stderr, .. } = strip.run(Path::new("/"), words).end();
+        assert_eq!(code, 0, "{stderr}");
+        to
+    };
+    for programs in [["overlayd", "varpd"].map(program), ["overlayd", "varpd"].map(stripped)] {
+        // A set: each place has a note, and dead code leaves one, too.
+        let found: BTreeSet<_> = programs.iter().flat_map(|program| notes(&readelf, program)).collect();
+        let (missing, more): (Vec<_>, Vec<_>) = (documented.difference(&found).collect(), found.difference(&documented).collect());
+        assert!(missing.is_empty() && more.is_empty(), "{programs:?}: documented only {missing:?}, announced only {more:?}");
+    }
+}
+
+/// How often the daemon has made a text for a probe while something happened: bpftrace counts the calls of the function that does.
+fn texts_made(bpftrace: &Peer, process: u32, meanwhile: impl FnOnce()) -> u64 {
+    let overlayd = program("overlayd");
+    // All that are made of the one function, by their mangled names.
+    let script = format!(
+        "BEGIN {{ @texts = 0; printf(\"counting\\n\"); }} uprobe:{}:*overlay_probes*provider*text* {{ @texts += 1; }}",
+        overlayd.display()
+    );
+    let words = ["-B", "line", "-p", &process.to_string(), "-e", &script].map(str::to_owned);
+    let mut running = bpftrace.run(Path::new("/"), words).within(Duration::from_secs(180)).start();
+    running.wait_for("bpftrace to attach", |printed| printed.contains("counting\n"));
+    meanwhile();
+    running.signal("INT");
+    let Ended { stdout, stderr, .. } = running.end();
+    let count = stdout.lines().find_map(|line| line.strip_prefix("@texts: ")?.parse().ok());
+    count.unwrap_or_else(|| panic!("{stdout}\n{stderr}"))
+}
+
+#[test]
+fn no_text_is_made_for_nobody() {
+    let Some(bpftrace) = bpftrace("no_text_is_made_for_nobody") else { return };
+    let stack = Stack::start("trc_lazy");
+    stack.join();
+    let daemon = &stack.hosts[0].overlayd;
+    let (here, there) = (stack.tenant(1, 1), stack.tenant(2, 1));
+    let echo = there.udp_echo((IpAddr::from(there.ipv4()), 0).into()).expect("an echo server");
+    let traffic = || {
+        let report = here.udp_send(&UdpLoad::new(echo.at(), 97, 100)).expect("datagrams");
+        assert_eq!(report.answered, 97);
+    };
+    assert_eq!(texts_made(&bpftrace, daemon.id(), traffic), 0, "nobody watches");
+    let mut fired = 0;
+    let made = texts_made(&bpftrace, daemon.id(), || {
+        let watch = Watch::start(&bpftrace, daemon.id(), &daemon.client);
+        traffic();
+        let seen = watch.end();
+        let texts = |name: &str| {
+            let probe = CATALOGUE.iter().find(|probe| probe.provider == "overlay" && probe.name == name).expect("it is there");
+            probe.arguments.iter().filter(|argument| argument.kind == Kind::Text).count() as u64
+        };
+        fired = seen.counts.iter().map(|(name, count)| texts(name) * count).sum();
+    });
+    // While a watcher comes and goes, something may be said that it does not list.
+    assert!(fired >= 97 * 2 && made >= fired, "{made} texts were made for {fired} that were shown");
+}
+
+#[test]
+fn a_daemon_that_has_given_up_its_rights_is_watched_all_the_same() {
+    if !is_root() {
+        return skip("trace::a_daemon_that_has_given_up_its_rights_is_watched_all_the_same", "not root");
+    }
+    // That all probes fire in it is the other tests' matter: here is what it may do meanwhile.
+    let stack = Stack::start("trc_rights");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", stack.hosts[0].overlayd.id())).expect("a process");
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).expect("a field").trim().to_owned();
+    let had = u64::from_str_radix(&field("CapEff:"), 16).expect("a number");
+    let bpf = 1_u64 << 39;
+    assert_eq!(had & bpf, 0, "overlayd has no right to load programs into the kernel, and needs none to be watched");
+}
