@@ -1,5 +1,6 @@
 //! What does someone install? One archive: programs, man pages, shell completions, units and users for systemd, documentation, licences.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +14,10 @@ const COMPLETIONS: &[(&str, &str, &str, &str)] = &[
     ("zsh", "share/zsh/site-functions", "_", ""),
     ("fish", "share/fish/vendor_completions.d", "", ".fish"),
 ];
+
+/// Probes that only plugins of others make varpd fire, and the tests that say that there are such plugins: without these, nothing has them.
+const BY_PLUGINS: [&str; 3] = ["varpd:answer-late", "varpd:plugin-load", "varpd:plugin-crash"];
+const PLUGINS: &str = "tests/tests/plugins";
 
 /// Files of the root that go along.
 const PAPERS: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
@@ -50,6 +55,7 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
         copy(&workspace.root.join(example), &tree.join("share/doc/overlay").join(example))?;
         Ok(())
     })?;
+    step("probes", || has_all_probes(workspace, &tree.join("bin")))?;
     let archive = format!("{name}.tar.gz");
     step("pack", || {
         let mut tar = Command::new("tar");
@@ -68,6 +74,35 @@ fn pages(folder: &Path) -> Outcome<Vec<OsString>> {
     let names = std::fs::read_dir(folder).map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.file_name()));
     let names: Vec<OsString> = names.collect::<Outcome<_>>()?;
     Ok(names.into_iter().filter(|name| [".md", ".json"].iter().any(|end| name.to_string_lossy().ends_with(end))).collect())
+}
+
+/// Whether the daemons announce all probes that `docs/probes.md` lists: dead code would take its probes along.
+fn has_all_probes(workspace: &Workspace, programs: &Path) -> Outcome {
+    let page = workspace.root.join("docs/probes.md");
+    let text = std::fs::read_to_string(&page).map_err(|error| format!("{} cannot be read: {error}", workspace.shown(&page)))?;
+    let mut announced = String::new();
+    for daemon in ["overlayd", "varpd"] {
+        announced.push_str(&output_of(Command::new("readelf").arg("--notes").arg(programs.join(daemon)))?);
+    }
+    let mut missing = missing_probes(&text, &announced);
+    if !workspace.root.join(PLUGINS).is_dir() {
+        missing.retain(|probe| !BY_PLUGINS.contains(probe));
+    }
+    if missing.is_empty() { Ok(()) } else { Err(format!("no program has the probes {}", missing.join(", "))) }
+}
+
+/// Probes of the page's list, ``| [`overlay:drop`](..) | ..``, that readelf's listing does not have.
+fn missing_probes<'a>(page: &'a str, notes: &str) -> Vec<&'a str> {
+    let (mut found, mut provider) = (BTreeSet::new(), "");
+    for line in notes.lines() {
+        match line.trim().split_once(": ") {
+            Some(("Provider", word)) => provider = word,
+            Some(("Name", word)) => drop(found.insert(format!("{provider}:{word}"))),
+            _ => {}
+        }
+    }
+    let listed = page.lines().filter_map(|line| line.strip_prefix("| [`")?.split_once('`').map(|(probe, _)| probe));
+    listed.filter(|probe| probe.contains(':') && !found.contains(*probe)).collect()
 }
 
 /// What a program writes about itself with its hidden option `--generate`.
@@ -96,4 +131,17 @@ fn host_triple() -> Outcome<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let verbose = output_of(Command::new(rustc).arg("-vV"))?;
     verbose.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).ok_or_else(|| "`rustc -vV` names no host".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_that_no_program_has_is_named() {
+        let page =
+            "| probe | fires when |\n|---|---|\n| [`overlay:drop`](#a) | x |\n| [`varpd:drop`](#b) | x |\n\n| what | [`overlay:x`](#c) |\n";
+        let notes = "  stapsdt  0x4d  NT_STAPSDT\n    Provider: overlay\n    Name: drop\n    Location: 0x1\n    Arguments: 8@%rax\n";
+        assert_eq!(missing_probes(page, notes), ["varpd:drop"]);
+    }
 }

@@ -4,7 +4,7 @@ use crate::stack::Stack;
 use crate::watch::{Watch, bpftrace, probes_of};
 use overlay_lab::UdpLoad;
 use overlay_probes::{CATALOGUE, Kind};
-use overlay_tests::{Ended, Peer, is_root, program, skip};
+use overlay_tests::{Ended, Peer, program, skip};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -104,16 +104,49 @@ fn no_text_is_made_for_nobody() {
     assert!(fired >= 97 * 2 && made >= fired, "{made} texts were made for {fired} that were shown");
 }
 
+/// Starts a program that can get no new rights, and is killed if it makes one of these system calls of x86-64: bpf, perf_event_open, ptrace,
+/// and those by which newer kernels carry out breakpoints, uretprobe and uprobe.
+const SECCOMP: &str = "
+import ctypes, os, struct, sys
+code = [(0x20, 0, 0, 0)]
+for number in (321, 298, 101, 335, 336):
+    code += [(0x15, 0, 1, number), (0x06, 0, 0, 0x80000000)]
+code += [(0x06, 0, 0, 0x7fff0000)]
+filter = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *one) for one in code))
+class Program(ctypes.Structure):
+    _fields_ = [('len', ctypes.c_ushort), ('filter', ctypes.c_void_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+program = Program(len(code), ctypes.addressof(filter))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
 #[test]
-fn a_daemon_that_has_given_up_its_rights_is_watched_all_the_same() {
-    if !is_root() {
-        return skip("trace::a_daemon_that_has_given_up_its_rights_is_watched_all_the_same", "not root");
+fn a_daemon_behind_a_seccomp_filter_and_without_rights_is_watched_all_the_same() {
+    let test = "a_daemon_behind_a_seccomp_filter_and_without_rights_is_watched_all_the_same";
+    let Some(bpftrace) = bpftrace(test) else { return };
+    if cfg!(not(target_arch = "x86_64")) {
+        return skip(&format!("trace::{test}"), "the filter is written for x86-64");
     }
-    // That all probes fire in it is the other tests' matter: here is what it may do meanwhile.
-    let stack = Stack::start("trc_rights");
-    let status = std::fs::read_to_string(format!("/proc/{}/status", stack.hosts[0].overlayd.id())).expect("a process");
+    let Some(_) = Peer::find(&format!("trace::{test}"), "python3") else { return };
+    let mut stack = Stack::start("trc_filter");
+    stack.hosts[0].overlayd.end();
+    stack.hosts[0].overlayd.start_again_under(&["python3", "-c", SECCOMP]);
+    stack.hosts[0].wait("varpd to be back", || stack.hosts[0].varpd.status().is_ok_and(|status| status.overlayd.connected));
+    let daemon = &stack.hosts[0].overlayd;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("a process");
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).expect("a field").trim().to_owned();
-    let had = u64::from_str_radix(&field("CapEff:"), 16).expect("a number");
-    let bpf = 1_u64 << 39;
-    assert_eq!(had & bpf, 0, "overlayd has no right to load programs into the kernel, and needs none to be watched");
+    // proc_pid_status(5): a filter; capabilities(7): CAP_PERFMON and CAP_BPF are 38 and 39.
+    assert_eq!((field("Seccomp:"), field("NoNewPrivs:")), ("2".to_owned(), "1".to_owned()));
+    assert_eq!(u64::from_str_radix(&field("CapEff:"), 16).expect("a number") & (3 << 38), 0);
+    stack.join();
+    let (here, there) = (stack.tenant(1, 1), stack.tenant(2, 1));
+    let echo = there.udp_echo((IpAddr::from(there.ipv4()), 0).into()).expect("an echo server");
+    let watch = Watch::start(&bpftrace, daemon.id(), &daemon.client);
+    let report = here.udp_send(&UdpLoad::new(echo.at(), 37, 223)).expect("datagrams");
+    assert_eq!(report.answered, 37);
+    let seen = watch.end();
+    let echoed = |name: &str| seen.of(name).filter(|fired| fired.number("len") == 14 + 20 + 8 + 223).count();
+    assert_eq!(["tx-frame", "encap", "tx-send", "decap", "rx-deliver"].map(echoed), [37; 5]);
 }
