@@ -37,7 +37,7 @@ pub type varpd_instance = u64;
 pub type varpd_query = u64;
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct varpd_ul3 {
     pub ip: [u8; 16],
     pub port: u16,
@@ -45,7 +45,7 @@ pub struct varpd_ul3 {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct varpd_property {
     pub size: u32,
     pub kind: u32,
@@ -60,7 +60,7 @@ pub struct varpd_property {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct varpd_overlay {
     pub size: u32,
     pub vnetid: u32,
@@ -71,7 +71,7 @@ pub struct varpd_overlay {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct varpd_vnic {
     pub size: u32,
     pub mac: [u8; 6],
@@ -80,7 +80,7 @@ pub struct varpd_vnic {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct varpd_lookup {
     pub size: u32,
     pub vnetid: u32,
@@ -95,7 +95,7 @@ pub struct varpd_lookup {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct varpd_host {
     pub size: u32,
     pub version: u32,
@@ -125,7 +125,7 @@ pub type vnic_fn = unsafe extern "C" fn(*mut c_void, *const varpd_vnic);
 pub type save_fn = unsafe extern "C" fn(*mut c_void, *mut u8, usize) -> usize;
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct varpd_plugin {
     pub size: u32,
     pub version: u32,

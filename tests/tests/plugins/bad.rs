@@ -115,3 +115,29 @@ fn a_log_that_is_flooded_is_cut_and_has_no_orders_for_terminals() {
     assert!(log.contains("badly: for overlay ov1: again [2J and again") && !log.contains('\u{1b}'), "{log}");
     assert!(log.lines().filter(|line| line.contains("and again")).count() < 600, "{log}");
 }
+
+#[test]
+fn one_that_never_stops_talking_does_not_take_the_connection_with_it() {
+    let mut asker = Asker::start(&[], |folder| {
+        badly(folder, "badly.so", &[]);
+        fixed(folder);
+    });
+    let bad = asker.tell_well("badly", &[]);
+    let good = asker.tell_well("fixed", &[("fixed/hosts", "2:0:0:0:0:9,10.0.0.9:4789")]);
+    asker.ask(bad, frame_that(13));
+    // Somebody reads, slowly; the other plugin is heard all the same, on the same connection.
+    let mut injected = 0;
+    for _ in 0..5 {
+        let request = asker.ask(good, frame_that(9));
+        loop {
+            match asker.hear() {
+                FromVarpd::Answer(answered, answer) if answered == request => break assert_eq!(answer, reach(None)),
+                FromVarpd::Inject { .. } => injected += 1,
+                FromVarpd::Answer(..) | FromVarpd::State { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    assert!(injected > 100, "{injected}");
+}

@@ -83,6 +83,15 @@ static void *later(void *query)
     return NULL;
 }
 
+/* Says more than anybody can hear. */
+static void *chatter(void *instance)
+{
+    static uint8_t frame[9000] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5};
+    for (;;)
+        varpd->inject((varpd_instance)(uintptr_t)instance, frame, sizeof frame);
+    return NULL;
+}
+
 static int lookup(void *state, varpd_query query, const struct varpd_lookup *lookup)
 {
     (void)state;
@@ -132,12 +141,48 @@ static int lookup(void *state, varpd_query query, const struct varpd_lookup *loo
         for (int i = 0; i < 1000; i++)
             varpd->log(self, VARPD_WARN, "again\x1b[2J and again");
         break;
+    case 13: /* chatters */
+        if (pthread_create(&thread, NULL, chatter, (void *)(uintptr_t)self) == 0)
+            pthread_detach(thread);
+        break;
     case 12: /* sends the frame on */
         varpd->reply_resend(query, lookup->frame, lookup->frame_length);
         return VARPD_ANSWER;
     }
+    if (lookup->destination[0] & 1) /* leaves groups to the host */
+        return VARPD_PROXY;
     varpd->reply_reach(query, &at, 1, VARPD_TTL_DEFAULT);
     return VARPD_ANSWER;
+}
+
+/* Whoever ends in 1 to 99 has that address; above that, the answers are none that can be. */
+static int mac_of(uint8_t last, uint8_t mac[6])
+{
+    if (last >= 200) {
+        memset(mac, 0xff, 6);
+        return 1;
+    }
+    memcpy(mac, "\2\0\0\0\0", 5);
+    mac[5] = last;
+    return last < 100;
+}
+
+static int arp(void *state, const uint8_t ip[4], uint8_t mac[6])
+{
+    (void)state;
+    return mac_of(ip[3], mac);
+}
+
+static int ndp(void *state, const uint8_t ip[16], uint8_t mac[6])
+{
+    (void)state;
+    return mac_of(ip[15], mac);
+}
+
+static int dhcp(void *state, const uint8_t client[6], uint8_t server[6])
+{
+    (void)state;
+    return mac_of(client[5], server);
 }
 
 static void vnic_added(void *state, const struct varpd_vnic *vnic)
@@ -193,6 +238,9 @@ static const struct varpd_plugin plugin = {
     .start = start,
     .destroy = destroy,
     .lookup = lookup,
+    .arp = arp,
+    .ndp = ndp,
+    .dhcp = dhcp,
     .vnic_added = vnic_added,
     .vnic_removed = vnic_removed,
     .save = save,

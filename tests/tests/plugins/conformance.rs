@@ -118,3 +118,52 @@ fn dhcp_goes_to_the_one_server() {
     discover[35] = 69;
     assert!(matches!(asker.asked(device, discover), Answer::Drop { .. }));
 }
+
+/// RFC 2131 2 in UDP (RFC 768, without a checksum) in IPv4 (RFC 791): a discover of a client.
+fn discover(client: Mac) -> Vec<u8> {
+    let mut message = vec![1, 1, 6, 0, 1, 2, 3, 4];
+    message.resize(28, 0);
+    message.extend(client.0);
+    message.resize(236, 0);
+    message.extend([99, 130, 83, 99, 53, 1, 1, 255]);
+    let length = |more: usize| ((message.len() + more) as u16).to_be_bytes();
+    let mut ip = [&[0x45, 0][..], &length(28), &[0, 0, 0, 0, 64, 17, 0, 0], &[0; 4], &[255; 4]].concat();
+    let sum: u32 = ip.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    ip[10..12].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
+    [&[255; 6][..], &client.0, &[8, 0], &ip, &[0, 68, 0, 67], &length(8), &[0, 0], &message].concat()
+}
+
+#[test]
+fn the_host_reads_and_writes_for_a_plugin_that_wants_it() {
+    let mut asker = Asker::start(&[], |folder| drop(crate::objects::badly(folder, "badly.so", &[])));
+    let device = asker.tell_well("badly", &[]);
+    let once = Answer::Drop { ttl_ns: Some(0) };
+    let station = |last| Mac([2, 0, 0, 0, 0, last]);
+    // DHCP: only the Ethernet destination is another one.
+    let mut sent = discover(station(7));
+    sent[..6].copy_from_slice(&station(7).0);
+    assert_eq!(asker.asked(device, discover(station(7))), Answer::Resend(sent));
+    assert_eq!(asker.asked(device, discover(station(150))), once, "a client without a server");
+    assert_eq!(asker.asked(device, discover(station(250))), once, "a server that cannot be");
+    let mut unsound = discover(station(7));
+    unsound[24] ^= 1;
+    assert_eq!(asker.asked(device, unsound), once, "a wrong checksum");
+    // ARP, as the others; and what cannot be.
+    let own = [10, 0, 0, 1];
+    let reply = arp(HERE, 2, (station(5), [10, 0, 0, 5]), (HERE, own), 42);
+    assert_eq!(asker.asked(device, request_for([10, 0, 0, 5], own)), Answer::Inject(reply));
+    assert_eq!(asker.asked(device, request_for([10, 0, 0, 150], own)), once);
+    assert_eq!(asker.asked(device, request_for([10, 0, 0, 250], own)), once, "a group has no address");
+    assert_eq!(asker.asked(device, request_for([10, 0, 0, 5], [10, 0, 0, 5])), once, "an announcement");
+    assert_eq!(asker.asked(device, frame_for(Mac::BROADCAST)), once, "no question at all");
+    // A solicitation, which varpd makes itself.
+    let plugins = overlay_api::Paths::under(asker.root.path()).plugins().display().to_string();
+    let ask = |target: &str| {
+        let words = ["--plugins", &*plugins, "--query", "-s", "badly", "-v", "77", "--ndp", target];
+        Run::new(overlay_tests::program("varpd")).args(words).end().good()
+    };
+    let answer = ask("fd00::20");
+    // To the asker, from the station (RFC 4861 4.4): an advertisement, type 136.
+    assert!(answer.starts_with("inject 02000000000102000000002086dd") && answer.contains("8800"), "{answer}");
+    assert!(ask("fd00::ff").starts_with("drop for 0 ms"));
+}

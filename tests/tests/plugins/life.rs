@@ -86,7 +86,7 @@ fn a_plugin_that_crashes_comes_back_and_the_others_do_not_notice() {
     let [other] = children(varpd, "fixed.so")[..] else { panic!("one process for each object") };
     ends(&mut asker, bad, good, 1, "it was ended by signal 11 (SIGSEGV)");
     ends(&mut asker, bad, good, 9, "it ended by itself, with status 3");
-    let log = asker.log();
+    let log = asker.wait_log("badly: it ended by itself, with status 3 (pid ");
     assert!(
         log.contains("badly: it was ended by signal 11 (SIGSEGV) (pid ") && log.contains(", 1 lookups open); it is started again in "),
         "{log}"

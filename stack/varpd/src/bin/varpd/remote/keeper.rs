@@ -33,6 +33,9 @@ const GOOD: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 /// How often the process is asked whether it is there.
 const PING: Duration = Duration::from_secs(1);
+/// Bytes that are read from a process in a second. What overlayd does not read in time ends its connection, which is everybody's; so one that
+/// never stops talking has to wait for its own words.
+const SPOKEN_MAX: usize = 32 << 20;
 
 /// How a conversation ended.
 enum End {
@@ -154,13 +157,20 @@ impl Keeper {
     fn converse(&mut self, stream: &UnixStream, speech: &Arc<Speech>) -> End {
         let mut buffer = vec![0; PACKET_MAX + 1];
         let (mut heard, mut pinged, mut ticked) = (Instant::now(), Instant::now(), Instant::now());
-        let mut greeted = false;
+        let (begun, mut greeted) = (Instant::now(), false);
+        let (mut second, mut spoken) = (begun, 0);
         loop {
+            if second.elapsed() >= Duration::from_secs(1) {
+                (second, spoken) = (Instant::now(), 0);
+            } else if spoken > SPOKEN_MAX && self.shared.is_over_after(Duration::from_secs(1).saturating_sub(second.elapsed())) {
+                return End::HungUp;
+            }
             match recv(stream, &mut *buffer, RecvFlags::empty()) {
                 Ok((_, 0)) | Err(Errno::CONNRESET) => return End::HungUp,
                 Ok((_, length)) if length > PACKET_MAX => return End::Misspoke(format!("it sent a packet of {length} bytes")),
                 Ok((_, length)) => {
                     heard = Instant::now();
+                    spoken += length;
                     for message in answers(buffer.get(..length).unwrap_or(&[])) {
                         match message {
                             Ok(FromVarpd::Verified(verified)) if verified.token == ITSELF => {
@@ -186,8 +196,9 @@ impl Keeper {
                 self.shared.tick();
                 ticked = Instant::now();
             }
-            // Before its hello it is busy with the loader: the watch in it sees to that.
-            if greeted && heard.elapsed() >= SILENCE {
+            // Before its hello it is busy with the loader, for as long as a call may take: the watch in it sees to that.
+            let silence = if greeted { heard.elapsed() } else { begun.elapsed().saturating_sub(self.shared.settings.deadline * 2) };
+            if silence >= SILENCE {
                 return End::Silent;
             }
             if greeted && pinged.elapsed() >= PING {
