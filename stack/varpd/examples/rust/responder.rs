@@ -44,10 +44,11 @@ impl Plugin for Responder {
             }
         }
         // RFC 2131, in IPv4 without options: UDP (17) from port 68 to 67, to everybody. Only the Ethernet destination changes.
-        if let (0x0800, [0xff, 0xff, ..], Some(server)) = (ethertype, destination, self.server) {
-            if frame.get(14) == Some(&0x45) && frame.get(23) == Some(&17) && frame.get(34..38) == Some(&[0, 68, 0, 67]) {
-                return Reply::Resend([&server, &frame[6..]].concat());
-            }
+        let discover = frame.get(14) == Some(&0x45) && frame.get(23) == Some(&17) && frame.get(34..38) == Some(&[0, 68, 0, 67]);
+        if let Some(server) = self.server
+            && (*ethertype, *destination, discover) == (0x0800, [0xff; 6], true)
+        {
+            return Reply::Resend([&server, &frame[6..]].concat());
         }
         self.stations.iter().find(|station| station.0 == *destination).map_or(Reply::Drop, |station| Reply::Reach(station.1))
     }

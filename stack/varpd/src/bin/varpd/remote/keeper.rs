@@ -15,7 +15,6 @@ use overlay_api::channel::{FromOverlayd, FromVarpd, PACKET_MAX, PluginInfo, answ
 use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -116,7 +115,7 @@ impl Keeper {
         command.arg0("varpd").arg("--deadline").arg(settings.deadline.as_millis().to_string()).arg("--cache").arg(&settings.cache);
         command.arg("--host").arg(&self.shared.path);
         // A group of its own: what a terminal sends to varpd is varpd's to pass on.
-        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| cannot(&error))?;
         if let Some(stderr) = child.stderr.take() {
             let shared = Arc::clone(&self.shared);
