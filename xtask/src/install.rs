@@ -51,7 +51,7 @@ const NEEDS: &[Need] = &[
     Need { package: "ethtool", presence: Presence::Program("ethtool"), tasks: &[Task::Test, Task::Bench] },
     Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Demo, Task::Test, Task::Bench] },
     // Watches the probes; readelf reads the notes that announce them.
-    Need { package: "bpftrace", presence: Presence::Program("bpftrace"), tasks: &[Task::Test] },
+    Need { package: "bpftrace", presence: Presence::Program("bpftrace"), tasks: &[Task::Test, Task::Bench] },
     // Plugins of the tests are compiled as their authors would.
     Need { package: "gcc", presence: Presence::Program("cc"), tasks: &[Task::Test] },
     Need { package: "g++", presence: Presence::Program("g++"), tasks: &[Task::Test] },

@@ -52,7 +52,7 @@ const TASKS: &[Usage] = &[
         task: Task::Bench,
         word: "bench",
         arguments: "[NAME [OPTION..]]",
-        does: "measure against peers and write docs/benchmarks.md; names: decode, live, engine, table, datapath (--quick, --only LABEL)",
+        does: "measure and write docs/benchmarks.md; names: decode, live, engine, table, datapath, probes (the last two: --quick, --only NAME,..)",
     },
     Usage {
         task: Task::Fuzz,

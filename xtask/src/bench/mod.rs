@@ -26,6 +26,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("lookup", |workspace, words| plain(words).and_then(|()| lookup::run(workspace))),
     ("table", |workspace, words| plain(words).and_then(|()| table::run(workspace))),
     ("datapath", datapath::run),
+    ("probes", datapath::probes::run),
 ];
 
 /// Runs one benchmark or all of them.

@@ -81,6 +81,8 @@ pub(super) struct Lab<'a> {
     name: String,
     folder: PathBuf,
     running: Vec<Running>,
+    /// Process ids of overlayd, by host.
+    overlayds: Vec<(u16, u32)>,
     /// Commands that made it, as they could be typed.
     pub(super) commands: Vec<String>,
 }
@@ -126,7 +128,7 @@ impl<'a> Lab<'a> {
         up.arg(&name);
         output_of(&mut up)?;
         let commands = vec![line_of(&up).replace(&name, "bench")];
-        let mut lab = Self { workspace, programs, name, folder, running: Vec::new(), commands };
+        let mut lab = Self { workspace, programs, name, folder, running: Vec::new(), overlayds: Vec::new(), commands };
         std::fs::create_dir_all(&lab.folder).map_err(|error| format!("{} cannot be created: {error}", lab.folder.display()))?;
         for (host, end) in [1, 2].into_iter().zip(way.ends) {
             // Router solicitations and the like would be in the figures.
@@ -155,6 +157,11 @@ impl<'a> Lab<'a> {
         Ok(lab)
     }
 
+    /// The process id of a host's overlayd, if it has one.
+    pub(super) fn overlayd(&self, host: u16) -> Option<u32> {
+        self.overlayds.iter().find(|(known, _)| *known == host).map(|(_, process)| *process)
+    }
+
     /// A program in a namespace of the lab; its process id is the program's own.
     pub(super) fn command(&self, role: &str, words: &[&str]) -> Command {
         let mut command = self.workspace.command(&self.programs.lab);
@@ -173,6 +180,7 @@ impl<'a> Lab<'a> {
         let (shown, path) = (root.display().to_string(), program.display().to_string());
         let words: Vec<&str> = [&[&*path, "--root", &*shown], flags].concat();
         let log = self.start(&format!("h{host}"), &words, &format!("overlayd{host}"))?;
+        self.overlayds.extend(self.running.last().map(|running| (host, running.0.id())));
         within_ceiling("overlayd does not get ready", || std::fs::read_to_string(&log).is_ok_and(|said| said.contains("ready: ")))?;
         let own = |word: &str| format!("{module}/{word}");
         let mut props = vec![format!("{}=10.88.0.{host}", own("listen_ip")), format!("direct/dest_ip=10.88.0.{}", 3 - host)];

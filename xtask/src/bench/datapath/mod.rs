@@ -5,6 +5,7 @@
 
 mod lab;
 mod measure;
+pub(super) mod probes;
 mod report;
 
 use std::path::PathBuf;
