@@ -153,10 +153,10 @@ impl Asker {
     /// The state of an overlay's instance that is said next; all else is passed over.
     pub(crate) fn hear_state(&mut self, of: DeviceId) -> Option<String> {
         loop {
-            if let FromVarpd::State { device, degraded } = self.hear() {
-                if device == of {
-                    return degraded;
-                }
+            if let FromVarpd::State { device, degraded } = self.hear()
+                && device == of
+            {
+                return degraded;
             }
         }
     }
