@@ -174,6 +174,16 @@ provider! { overlay;
         ul3: str = "address that it listens on (UL3)",
     ) "usdt:*:overlay:rx-overflow { @lost[str(arg2)] = sum(arg1); }"
 
+    /// A ping or an answer to one came, or was sent.
+    "ping" ping ping(
+        frame: u64 = "id of its frame",
+        vni: u32 = "virtual network",
+        size: u32 = "bytes of the inner packet, behind the Ethernet header",
+        sequence: u32 = "which of the ping's frames it is",
+        what: str = "`ask`: one was sent, `answer`: one was answered, `answer-too-big`: one could not be, `pong`: an answer came",
+        ul3: str = "the other end (UL3)",
+    ) "usdt:*:overlay:ping { @[arg1, str(arg4), str(arg5)] = count(); }"
+
     // ---- Both ----
 
     /// The first bytes of a frame, as it came from a port or as it was inside of its datagram; a longer frame fires once for each part.

@@ -65,6 +65,7 @@ pub(crate) fn fire<const SITE: u32>(mut said: impl FnMut(fmt::Arguments<'_>)) {
     fire!("rx-deliver" rx_deliver frame, 78_u32, 9_u32, 1514_u32, vl2[0]);
     fire!("rx-write" rx_write SITE, 9_u32, 44_u32, 65_226_u64);
     fire!("rx-overflow" rx_overflow SITE, u64::MAX, ul3[0]);
+    fire!("ping" ping u64::from(SITE), 77_u32, 1400_u32, 1_u32, Text("ask"), ul3[0]);
     let hex = Text("ffffffffffff0208200a0001080600010800060400010208200a0001");
     fire!("frame-bytes" frame_bytes frame, 77_u32, 1_u8, 1514_u32, 96_u32, hex);
     fire!("drop" drop frame, u8::MAX, overlay_probes::VNI_UNKNOWN, 8_u32, Text("unknown-vni"), ul3[0]);

@@ -135,6 +135,8 @@ reasons! {
     PartialChecksum = "partial-checksum", Receive;
     /// No port of the overlay has the inner destination.
     NoPort = "no-port", Receive;
+    /// A ping of more than are answered (property `ping/answer` and a budget of the overlay), or an answer to one that nobody sent.
+    PingIgnored = "ping-ignored", Receive;
     /// The inner frame is larger than the receiving port's MTU.
     PortMtu = "port-mtu", Receive;
     /// No VNIC that the inner frame was for took it: their queues were full, or they refused it.

@@ -34,11 +34,11 @@ pub enum Verdict {
         #[serde(skip_serializing_if = "Option::is_none")]
         request: Option<RequestId>,
     },
-    /// The lookup's answer took its place: another frame was delivered back, or sent instead.
+    /// Another frame took its place: the lookup's answer was delivered back or sent instead, or it was a ping, which the engine takes itself.
     Answered {
         /// The virtual network.
         vni: Vni,
-        /// `inject` or `resend`.
+        /// `inject`, `resend` or `ping`.
         by: &'static str,
     },
     /// Went no further.
@@ -93,6 +93,7 @@ impl<'de> Deserialize<'de> for Verdict {
         enum By {
             Inject,
             Resend,
+            Ping,
         }
         Read::deserialize(deserializer).map(|read| match read {
             Read::Transmit { vni, to, ports } => Self::Transmit { vni, to, ports },
@@ -100,6 +101,7 @@ impl<'de> Deserialize<'de> for Verdict {
             Read::Pending { vni, request } => Self::Pending { vni, request },
             Read::Answered { vni, by: By::Inject } => Self::Answered { vni, by: "inject" },
             Read::Answered { vni, by: By::Resend } => Self::Answered { vni, by: "resend" },
+            Read::Answered { vni, by: By::Ping } => Self::Answered { vni, by: "ping" },
             Read::Drop { vni, reason } => Self::Drop { vni, reason },
         })
     }

@@ -115,6 +115,14 @@ pub const DEVICE: &[PropertySpec] = &[
         None,
         "The encapsulation.",
     ),
+    PropertySpec::new(
+        "ping/answer",
+        Kind::Choice(Cow::Borrowed(&[Cow::Borrowed("on"), Cow::Borrowed("off")])),
+        Access::Live,
+        Some("on"),
+        "Whether pings of other hosts (overlayadm ping) are answered. Whoever can send into the virtual network can send pings, too; answers go \
+         back to where the question came from, are no longer than it, and at most 200 a second.",
+    ),
 ];
 
 /// Properties of the underlay that a device sends through. Devices with equal listening parameters and an equal namespace share one.

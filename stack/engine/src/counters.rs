@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   frames in  + resent   =  sent + local + flooded + answered + drops (transmit) + waiting
-//!   datagrams in          =  delivered + drops (receive)
+//!   datagrams in          =  delivered + pings in + drops (receive)
 //! ```
 //!
 //! *Waiting* are frames on their way to the control half or in the queue of an entry. Both equations hold whenever all is quiet;
@@ -112,6 +112,10 @@ counters! {
     frames_out_bytes,
     /// Frames that plugins and the engine itself made and ports took: proxied answers, packet-too-big.
     made,
+    /// Datagrams that were pings, and were answered, or answers to this overlay's own pings.
+    pings_in,
+    /// Pings and answers to pings that were sent, which are in no other number.
+    pings_out,
     /// Lookups asked.
     lookups,
     /// Lookups answered.

@@ -64,7 +64,9 @@
 //! ```text
 //!  datagram ─► header ─► VNI ─► device up? ─► reserved bits, options, source ─► inner frame ─► own MAC? tag? checksum? ─► ECN ─► port ─► fits? ─► Deliver *
 //!                │        │       │              │                               │              │                         │      │       │
-//!   datagram-too-short    │  overlay-not-ready  reserved-bits        datagram-too-short       loop                        │   no-port  port-mtu
+//!   datagram-too-short    │  overlay-not-ready  reserved-bits        datagram-too-short       loop                        │      │   port-mtu
+//!                         │                                                                                                    │      └► a ping? ([`ping`])
+//!                         │                                                                                                    │         no-port, ping-ignored
 //!   header-invalid   unknown-vni                critical-option                               vlan-not-taken    congestion-mark
 //!                                               source-not-allowed                            partial-checksum     * deliver-failed, if no port takes it
 //! ```
@@ -114,6 +116,7 @@ pub mod encap;
 pub mod inner;
 mod outbox;
 pub mod outer;
+pub mod ping;
 mod settings;
 mod target;
 mod time;

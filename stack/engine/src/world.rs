@@ -7,6 +7,7 @@ use crate::control::miss::Miss;
 use crate::counters::Counters;
 use crate::encap::{Carrier, Codec, Encapsulation};
 use crate::outer::{Family, OuterRules, overhead};
+use crate::ping::Pings;
 use crate::target::Table;
 use crate::toobig::Replies;
 use arc_swap::ArcSwap;
@@ -97,6 +98,10 @@ pub(crate) struct Device {
     pub(crate) counters: Arc<[Counters]>,
     /// How many packet-too-big replies may still be sent, by whomever. It outlives every snapshot, too.
     pub(crate) replies: Arc<Replies>,
+    /// What is known of pings. It outlives every snapshot, too.
+    pub(crate) pings: Arc<Pings>,
+    /// Whether those of others are answered.
+    pub(crate) answers_pings: bool,
     /// Whether the underlay is believed when it says that hardware will see to an inner checksum.
     pub(crate) trusts_partial: bool,
     /// Whether frames with a VLAN tag pass.
@@ -168,12 +173,18 @@ impl Device {
     /// underlay's path leaves of its own.
     #[inline]
     fn limit(&self, to: IpAddr, l2_len: usize, paths: &Paths) -> u32 {
+        self.mtu.min(self.room(to, l2_len, paths))
+    }
+
+    /// What the underlay's path leaves for an inner packet, whatever the device's MTU is.
+    #[inline]
+    pub(crate) fn room(&self, to: IpAddr, l2_len: usize, paths: &Paths) -> u32 {
         let path = match paths.is_empty() {
             true => self.underlay_mtu,
             false => paths.get(&(self.underlay, to)).map_or(self.underlay_mtu, |path| self.underlay_mtu.min(*path)),
         };
         let inner = (path as usize).saturating_sub(self.overhead(to) + l2_len);
-        self.mtu.min(u32::try_from(inner).unwrap_or(u32::MAX))
+        u32::try_from(inner).unwrap_or(u32::MAX)
     }
 
     /// Whether its socket can send there. It was checked when it became known, but where the device listens may have changed since.

@@ -169,7 +169,7 @@ fn a_property_that_does_not_fit_is_not_set() {
             blue,
             "target/max",
             "5",
-            "property target/max: there is no such property; there are mtu, vnetid, encap, underlay/namespace, underlay/trust_partial_checksum, direct/dest_ip, direct/dest_port, outer/ttl, \
+            "property target/max: there is no such property; there are mtu, vnetid, encap, ping/answer, underlay/namespace, underlay/trust_partial_checksum, direct/dest_ip, direct/dest_port, outer/ttl, \
              outer/dscp, outer/ecn, outer/df, outer/srcport_min, outer/srcport_max, vxlan/listen_ip, vxlan/listen_port, \
              vxlan/reserved_bits, vxlan/allowed_sources",
         ),

@@ -10,6 +10,7 @@ use overlay_api::{Answer, DeviceId, DropReason, PortId, Source, UnderlayId};
 use overlay_decoder::Mac;
 use overlay_decoder::layer::number::ethertype;
 use overlay_engine::encap::Registry;
+use overlay_engine::ping::{Kind, Ping, SIZE_MIN};
 use overlay_engine::{Arrival, Config, Limits, Offload, PortSpec, Search, SetTarget};
 use std::collections::BTreeSet;
 
@@ -80,6 +81,12 @@ fn vxlan(vni: u32, flags: u8, inner: &[u8]) -> Vec<u8> {
 
 fn for_the_port() -> Vec<u8> {
     frame(mac(9), mac(1), &[7; 6])
+}
+
+fn ping(kind: Kind) -> Vec<u8> {
+    let mut frame = Vec::new();
+    Ping { kind, mtu: 0, id: 7, sequence: 1 }.write(SIZE_MIN, &mut frame);
+    frame
 }
 
 /// Whose counter it is.
@@ -366,6 +373,12 @@ fn receive_rows() -> Vec<Row> {
         row("what was sent came back", R::Loop, &one, Edge::new(), |edge| edge.arrives(&vxlan(5077, 8, &frame(mac(1), mac(2), &[7; 6])))),
         row("nobody has the destination", R::NoPort, &one, Edge::new(), |edge| {
             edge.arrives(&vxlan(5077, 8, &frame(mac(9), mac(2), &[7; 6])))
+        }),
+        row("a stranger says that he answers", R::PingIgnored, &datagram_in(8 + 14 + 46), Edge::new(), |edge| {
+            edge.arrives(&vxlan(5077, 8, &ping(Kind::Answer)));
+        }),
+        row("pings are not answered", R::PingIgnored, &datagram_in(8 + 14 + 46), Edge::vxlan(&[("ping/answer", "off")]), |edge| {
+            edge.arrives(&vxlan(5077, 8, &ping(Kind::Ask)));
         }),
         row("a broadcast finds no port", R::NoPort, &one, Edge::new(), |edge| {
             edge.host.control.remove_port(edge.port).unwrap();

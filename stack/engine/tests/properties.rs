@@ -8,6 +8,7 @@ use overlay_api::document::{Section, properties};
 use overlay_api::{Access, Answer, Kind, PropertySpec};
 use overlay_engine::encap::{Encapsulation, Geneve, Nvgre, Vxlan};
 use overlay_engine::outer::OUTER;
+use overlay_engine::ping::{self, Ping};
 use overlay_engine::{Arrival, DEVICE, DIRECT, DYNAMIC, Offload, PortSpec, Search, UNDERLAY};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -85,6 +86,7 @@ const fn dynamic(encapsulation: &'static str, name: &'static str, value: &'stati
 const ROWS: &[Row] = &[
     direct("vxlan", "mtu", "1300"),
     direct("geneve", "vnetid", "5002"),
+    direct("geneve", "ping/answer", "off"),
     direct("vxlan", "underlay/namespace", "blue"),
     direct("geneve", "underlay/trust_partial_checksum", "off"),
     direct("vxlan", "direct/dest_ip", "192.0.2.3"),
@@ -213,6 +215,11 @@ fn observe(encapsulation: &str, search: Search, set: Option<(&str, &str, When)>)
     let arrival = Arrival { from: ul3(&format!("192.0.2.2{port}")), tos: 0, offload: Offload::default() };
     host.datagrams(0, underlay, &[([datagrams[0].1, &partial].concat(), arrival)]);
     tell(&mut host, "partial", &mut seen);
+    let mut asking = Vec::new();
+    Ping { kind: ping::Kind::Ask, mtu: 0, id: 7, sequence: 1 }.write(100, &mut asking);
+    host.datagram(underlay, &format!("192.0.2.2{port}"), &[datagrams[0].1, &asking].concat());
+    host.misses();
+    tell(&mut host, "ping", &mut seen);
     for seconds in [3, 4, 200] {
         host.pass(seconds * SECOND);
         for to in [2, 3] {

@@ -67,6 +67,10 @@ counters! {
     frames_out_bytes,
     /// Frames that plugins and the engine itself made and VNICs took: proxied answers, packet-too-big.
     made,
+    /// Datagrams that were pings, and were answered, or answers to this overlay's own pings.
+    pings_in,
+    /// Pings and answers to pings that were sent, which are in no other number.
+    pings_out,
     /// Lookups asked.
     lookups,
     /// Lookups answered.

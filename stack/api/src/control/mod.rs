@@ -10,6 +10,7 @@
 //!  POST /v1/overlays/NAME/flush             Flushed
 //!  POST /v1/overlays/NAME/trace             TraceRequest  ►  Trace
 //!  POST /v1/overlays/NAME/traces            TracesRequest ►  Trace, a list
+//!  POST /v1/overlays/NAME/ping              PingRequest   ►  PingEvent, one a line
 //!  GET  /v1/vnics[/NAME]                    Vnic             POST NewVnic
 //!  GET  /v1/events                          Event, one a line
 //!  any of them, refused                     Problem
@@ -22,6 +23,7 @@ mod counters;
 mod event;
 mod list;
 mod overlay;
+mod ping;
 mod problem;
 mod property;
 mod status;
@@ -35,6 +37,7 @@ pub use counters::Counters;
 pub use event::{Event, Happening};
 pub use list::{ListQuery, Listed, OverlayQuery, OverlaySort, Part, VnicQuery, VnicSort};
 pub use overlay::{NewOverlay, Overlay, OverlayState};
+pub use ping::{PING_COUNT_MAX, PING_INTERVAL_MIN_MS, PING_WAIT_MAX_MS, PingEnd, PingEvent, PingRequest, PingTarget};
 pub use problem::{Problem, ProblemKind};
 pub use property::{Property, SetProperty};
 pub use status::{Answerer, Status};

@@ -31,6 +31,7 @@ pub(super) struct Compiled {
     pub(super) namespace: Option<String>,
     pub(super) listen: Ul3,
     pub(super) trusts_partial: bool,
+    pub(super) answers_pings: bool,
     pub(super) point: Option<Ul3>,
     pub(super) targets: (u64, u64, u64),
 }
@@ -51,6 +52,7 @@ pub(super) fn compile(encapsulation: &dyn Encapsulation, search: Search, propert
     let listen = Ul3 { ip: settings.ip(&format!("{name}/listen_ip"))?, port: listen_port };
     let namespace = namespace(settings.text("underlay/namespace")?)?;
     let trusts_partial = settings.text("underlay/trust_partial_checksum")? == "on";
+    let answers_pings = settings.text("ping/answer")? == "on";
     let point = match search {
         Search::Direct => {
             let port = udp.then(|| settings.uint("direct/dest_port")).transpose()?;
@@ -67,7 +69,7 @@ pub(super) fn compile(encapsulation: &dyn Encapsulation, search: Search, propert
         Search::Direct => (0, 0, 0),
     };
     let rules = OuterRules::compile(properties)?;
-    Ok(Compiled { vni, mtu: settings.uint("mtu")?, codec, rules, namespace, listen, trusts_partial, point, targets })
+    Ok(Compiled { vni, mtu: settings.uint("mtu")?, codec, rules, namespace, listen, trusts_partial, answers_pings, point, targets })
 }
 
 /// The network namespace that a property means: a name of ip-netns(8), or a path.

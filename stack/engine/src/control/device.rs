@@ -8,6 +8,7 @@ use super::{Control, Event, Output};
 use crate::config::{DeviceSpec, Limits, Search};
 use crate::counters::{Counters, Totals};
 use crate::encap::Encapsulation;
+use crate::ping::Pings;
 use crate::target::{Ring, Route, Table, Targets};
 use crate::time::Time;
 use crate::toobig::Replies;
@@ -236,7 +237,7 @@ impl Control {
             table.trust_since(self.lookups.trusted_since());
         }
         let counters: Arc<[Counters]> = sets(self.writer).into();
-        let view = self.view(id, &encapsulation, &compiled, underlay, table, counters, Arc::default(), Vec::new());
+        let view = self.view(id, &encapsulation, &compiled, underlay, table, counters, (Arc::default(), Arc::default()), Vec::new());
         let machine = Machine {
             spec,
             properties,
@@ -348,8 +349,8 @@ impl Control {
         let old = Arc::clone(&machine.view);
         let table = machine.table();
         let underlay = self.place(&encapsulation, &compiled, now)?;
-        let (counters, replies) = (Arc::clone(&old.counters), Arc::clone(&old.replies));
-        let view = self.view(id, &encapsulation, &compiled, underlay, table.clone(), counters, replies, old.ports.clone());
+        let (counters, budgets) = (Arc::clone(&old.counters), (Arc::clone(&old.replies), Arc::clone(&old.pings)));
+        let view = self.view(id, &encapsulation, &compiled, underlay, table.clone(), counters, budgets, old.ports.clone());
         if old.mtu != compiled.mtu {
             overlay_probes::device_mtu(id.0, compiled.vni.get(), old.mtu, compiled.mtu, &self.machine(id)?.spec.name);
         }
@@ -526,7 +527,7 @@ impl Control {
         underlay: UnderlayId,
         table: Option<Arc<Table>>,
         counters: Arc<[Counters]>,
-        replies: Arc<Replies>,
+        (replies, pings): (Arc<Replies>, Arc<Pings>),
         ports: Vec<Port>,
     ) -> Device {
         let place = self.places.get(&underlay);
@@ -553,6 +554,8 @@ impl Control {
             by_mac: Map::default(),
             counters,
             replies,
+            pings,
+            answers_pings: compiled.answers_pings,
             trusts_partial: compiled.trusts_partial,
             carries_tags: compiled.codec.carries_tags(),
         };

@@ -1,6 +1,7 @@
 //! What does a worker hand to the control half? A frame that it cannot decide about, copied once.
 
 use crate::batch::Offload;
+use crate::ping::Pong;
 use overlay_api::{DeviceId, PortId, Question};
 
 /// A frame that the control half owns: a worker handed it over, or a plugin sent it.
@@ -43,4 +44,6 @@ pub(crate) enum Miss {
     Group(DeviceId, Parcel),
     /// Already forwarded; the entry is being renewed and this is the question (with the beginning of the frame).
     Renew(DeviceId, Parcel),
+    /// A ping that is to be answered, or an answer to one, with the id of its frame. It is counted already.
+    Ping(u64, Pong),
 }

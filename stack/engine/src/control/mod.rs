@@ -19,6 +19,7 @@ mod forward;
 mod lookup;
 pub(crate) mod miss;
 mod output;
+mod ping;
 mod target;
 mod underlay;
 

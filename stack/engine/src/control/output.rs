@@ -3,6 +3,7 @@
 use crate::batch::Offload;
 use crate::encap::Carrier;
 use crate::outbox::OuterHeader;
+use crate::ping::Pong;
 use crate::worker::clamp;
 use overlay_api::{DeviceId, Lookup, PortId, RequestId, UnderlayId, Verdict};
 use overlay_decoder::{Ul3, Vni};
@@ -88,6 +89,8 @@ pub enum Event {
         /// Where to listen.
         listen: Ul3,
     },
+    /// An answer to a ping has come.
+    Pong(Pong),
     /// An underlay is no longer wanted.
     UnderlayClose {
         /// Its id.

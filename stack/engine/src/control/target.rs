@@ -79,6 +79,7 @@ impl Control {
             Miss::Closed(device, parcel) => self.handle_closed(device, parcel, now),
             Miss::Group(device, parcel) => self.handle_group(device, parcel, now),
             Miss::Renew(device, parcel) => self.handle_renewal(device, &parcel, now),
+            Miss::Ping(frame, pong) => self.handle_ping(frame, pong),
         }
     }
 

@@ -7,9 +7,11 @@
 
 use super::{Worker, clamp};
 use crate::batch::{Arrival, Datagrams, Item, Offload};
+use crate::control::miss::Miss;
 use crate::ecn;
 use crate::inner::Inner;
 use crate::outbox::{Content, Deliver, Outbox, Part};
+use crate::ping::{Kind, Ping, Pong};
 use crate::time::Time;
 use crate::world::{Device, Port};
 use overlay_api::{Direction, DropReason, UnderlayId, Verdict};
@@ -38,12 +40,10 @@ struct Taken<'a> {
 }
 
 impl Worker {
-    /// Datagrams have come from an underlay. Carry out what is in `out` afterwards, then clear both. `_now` is there because time is
-    /// an argument everywhere; nothing on this way depends on it.
-    ///
-    /// Every item ends in exactly one way: delivered to at least one port, or dropped with a reason; each is counted so, what is delivered
+    /// Datagrams have come from an underlay. Carry out what is in `out` afterwards, then clear both.
+    /// Every item ends in exactly one way: delivered to at least one port, taken as a ping, or dropped with a reason; each is counted so, what is delivered
     /// when [`Worker::settle`] is told.
-    pub fn handle_datagrams(&mut self, underlay: UnderlayId, datagrams: &mut Datagrams, _now: Time, out: &mut Outbox) {
+    pub fn handle_datagrams(&mut self, underlay: UnderlayId, datagrams: &mut Datagrams, now: Time, out: &mut Outbox) {
         let shared = Arc::clone(&self.shared);
         let world = shared.world.load();
         let place = world.underlays.get(&underlay);
@@ -71,7 +71,10 @@ impl Worker {
                     );
                     let frame = datagrams.bytes(item).get(taken.skip..).unwrap_or_default();
                     overlay_probes::frame_parts(id, device.vni.get(), Direction::Receive as u8, frame);
-                    let refused = self.deliver(&taken, id, item, len as usize, &arrival, out).err();
+                    let refused = match self.deliver(&taken, id, item, len as usize, &arrival, out) {
+                        Err(DropReason::NoPort) => self.take_ping(&taken, id, datagrams.bytes(item), arrival.from, now, out).err(),
+                        other => other.err(),
+                    };
                     refused.map(|reason| Refusal { reason, vni: Some(device.vni), device: Some(device) })
                 }
                 Err(refusal) => {
@@ -182,6 +185,27 @@ impl Worker {
             });
             Verdict::Deliver { vni: device.vni, ports: takers.map(|port| port.name.to_string()).collect() }
         });
+        Ok(())
+    }
+
+    /// A frame has found no port. It may be a ping, which the control half answers, or waits for.
+    #[cold]
+    fn take_ping(&self, taken: &Taken<'_>, id: u64, datagram: &[u8], from: Ul3, now: Time, out: &mut Outbox) -> Result<(), DropReason> {
+        let Taken { device, inner, skip } = taken;
+        let frame = datagram.get(*skip..).unwrap_or(&[]);
+        let ping = Ping::parse(frame).ok_or(DropReason::NoPort)?;
+        let wanted = match ping.kind {
+            // Before it is in the queue, which tenants' frames need.
+            Kind::Ask => device.answers_pings && device.pings.take(now),
+            Kind::Answer => device.pings.awaits(ping.id),
+        };
+        let pong = Pong { device: device.id, ping, size: clamp(frame.len().saturating_sub(inner.l3)), from, at: now };
+        if !wanted || self.shared.misses.push(Miss::Ping(id, pong)).is_err() {
+            return Err(DropReason::PingIgnored);
+        }
+        out.misses += 1;
+        device.count(self.index).pings_in.add(1);
+        out.explain(id, || Verdict::Answered { vni: device.vni, by: "ping" });
         Ok(())
     }
 

@@ -16,9 +16,10 @@ use overlay_decoder::layer::number::ethertype;
 use overlay_decoder::layer::{Ethernet, Ipv4, Ipv6, Udp};
 use overlay_decoder::{Mac, Ul3, Vni, checksum};
 use overlay_engine::encap::Registry;
+use overlay_engine::ping::{Ping, PingSpec};
 use overlay_engine::{
-    AnswerError, Arrival, Config, Control, Datagrams, Delivery, DeviceSpec, Event, Frames, Offload, Outbox, Output, PortSpec, Search,
-    Sending, Time, Totals, Worker,
+    AnswerError, Arrival, Config, Control, Datagrams, Delivery, DeviceSpec, Event, Frames, Offload, Outbox, Output, PortSpec, Refusal,
+    Search, Sending, Time, Totals, Worker,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
@@ -101,6 +102,8 @@ struct Fates {
     delivered_here: u64,
     answered: u64,
     received: u64,
+    pinged: u64,
+    pings_out: u64,
     drops: BTreeMap<DropReason, u64>,
     /// Of what the control half sent in place of another frame: those with a last verdict.
     resent: u64,
@@ -123,7 +126,11 @@ impl Fates {
             (Verdict::Transmit { .. }, _) => self.transmitted += 1,
             (Verdict::Deliver { .. }, Direction::Transmit) => self.delivered_here += 1,
             (Verdict::Deliver { .. }, Direction::Receive) => self.received += 1,
-            (Verdict::Answered { .. }, _) => self.answered += 1,
+            (Verdict::Answered { .. }, Direction::Transmit) => self.answered += 1,
+            (Verdict::Answered { by, .. }, Direction::Receive) => {
+                assert_eq!(*by, "ping", "frame {id:#x}");
+                self.pinged += 1;
+            }
             (Verdict::Drop { reason, .. }, _) => *self.drops.entry(*reason).or_default() += 1,
         }
     }
@@ -310,6 +317,10 @@ impl Host {
             match output {
                 Output::Lookup(lookup) => self.done.lookups.push(lookup),
                 Output::Withdraw(request) => self.done.withdrawn.push(request),
+                Output::Transmit(sending) if Ping::parse(&sending.bytes[sending.header_len.into()..]).is_some() => {
+                    self.fates.pings_out += 1;
+                    self.done.sent.push(sending);
+                }
                 Output::Transmit(sending) => {
                     self.fates.datagrams_out += 1;
                     self.fates.datagrams_out_bytes += sending.bytes.len() as u64;
@@ -330,6 +341,14 @@ impl Host {
             }
         }
         self.check();
+    }
+
+    /// A ping is sent.
+    pub(crate) fn ping(&mut self, device: DeviceId, spec: &PingSpec) -> Result<Sending, Refusal> {
+        let sent = self.control.ping(device, spec);
+        self.fates.pings_out += u64::from(sent.is_ok());
+        self.check();
+        sent
     }
 
     /// A lookup is answered.
@@ -399,6 +418,8 @@ impl Host {
         same("datagrams_in", totals.datagrams_in, fates.datagrams_in);
         same("datagrams_in_bytes", totals.datagrams_in_bytes, fates.datagrams_in_bytes);
         same("delivered", totals.delivered, fates.received);
+        same("pings_in", totals.pings_in, fates.pinged);
+        same("pings_out", totals.pings_out, fates.pings_out);
         same("datagrams_out", totals.datagrams_out, fates.datagrams_out);
         same("datagrams_out_bytes", totals.datagrams_out_bytes, fates.datagrams_out_bytes);
         same("frames_out + made", totals.frames_out + totals.made, fates.given);
@@ -408,7 +429,11 @@ impl Host {
         let settled = totals.sent + totals.local + totals.flooded + totals.answered + totals.dropped_on(Direction::Transmit);
         same("frames in = settled + waiting", totals.frames_in + totals.resent, settled + self.waiting());
         same("waiting", totals.waiting(), self.waiting());
-        same("datagrams in = delivered + drops", totals.datagrams_in, totals.delivered + totals.dropped_on(Direction::Receive));
+        same(
+            "datagrams in = delivered + drops",
+            totals.datagrams_in,
+            totals.delivered + totals.pings_in + totals.dropped_on(Direction::Receive),
+        );
         if !wrong.is_empty() && !std::thread::panicking() {
             self.explained = true;
             panic!("{wrong}{}", self.state());

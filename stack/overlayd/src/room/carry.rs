@@ -62,6 +62,8 @@ impl Room {
                 self.underlays.remove(&underlay);
                 self.threads.change(|io| drop(io.underlays.remove(&underlay)));
             }
+            // Answers to pings are forwarded where they wait.
+            Event::Pong(pong) => self.handle_pong(&pong),
             Event::Device { device, degraded } => {
                 let Some(info) = self.control.device(device) else { return };
                 let Ok(overlay) = info.spec.name.parse() else { return };
