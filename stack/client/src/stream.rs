@@ -3,7 +3,9 @@
 use crate::Client;
 use crate::error::{ClientError, is_timeout};
 use crate::http::Response;
-use overlay_api::control::Event;
+use overlay_api::LinkName;
+use overlay_api::control::{Event, PingEvent, PingRequest};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind, Read};
 use std::marker::PhantomData;
@@ -46,9 +48,21 @@ impl Client {
         self.events_of()
     }
 
+    /// Pings another end: what happens, as it happens; the last is [`PingEvent::End`].
+    ///
+    /// # Errors
+    /// The daemon cannot be asked, or refuses.
+    pub fn ping(&self, overlay: &LinkName, request: &PingRequest) -> Result<Events<PingEvent>, ClientError> {
+        self.stream("POST", &format!("/v1/overlays/{overlay}/ping"), Some(request))
+    }
+
     /// The same of any daemon.
     pub(crate) fn events_of<T: DeserializeOwned>(&self) -> Result<Events<T>, ClientError> {
-        let response = self.send("GET", "/v1/events", None::<&()>)?;
+        self.stream("GET", "/v1/events", None::<&()>)
+    }
+
+    fn stream<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<&impl Serialize>) -> Result<Events<T>, ClientError> {
+        let response = self.send(method, path, body)?;
         // Nothing may happen for a long time.
         response.connection().set_read_timeout(None).map_err(|source| self.broken("waiting for events", source))?;
         Ok(Events { client: self.clone(), response, bytes: Vec::new(), over: false, kind: PhantomData })

@@ -107,6 +107,27 @@ Examples:
   overlayadm show-prop -p mtu,vnetid -c -o link,value ov7
   overlayadm show-prop -o property,doc ov7";
 
+/// Of `ping`.
+pub(crate) const PING: &str = "\
+Pings are frames of the virtual network that overlayd sends and the overlayd at
+the other end answers; a tenant sees nothing of them. An address that is no
+overlayd's never answers. Sizes are of the inner packet, as an MTU is. Times are
+taken where packets are sent and received. What follows is said at the end: what
+may drop them, and which MTU the way has. A MAC that nobody knows yet is asked
+for as a frame asks for it, by a frame that its owner may see.
+
+Exit status:
+  0  at least one was answered
+  1  none was
+  2  it could not be tried: no such overlay, it is down, overlayd is away
+
+Examples:
+  overlayadm ping ov7
+  overlayadm ping ov7 --to 10.0.0.2 --size 1400 --count 3 --interval 0.2
+  overlayadm ping ov7 --to [fd00::2]:4789
+  overlayadm ping ov7 --to 02:08:20:0a:00:01
+  overlayadm ping ov7 --json | jq 'select(.event == \"end\").findings[]'";
+
 /// Of `trace`.
 pub(crate) const TRACE: &str = "\
 Each decision is a line, and what becomes of the frame the last one. With --pcap

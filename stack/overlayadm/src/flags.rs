@@ -1,8 +1,9 @@
 //! What did the user ask for? Commands and options as typed; parsing only validates and opens nothing.
 
 use crate::examples as text;
-use crate::typed::{EtherType, SetEntry, VnicMtu};
+use crate::typed::{EtherType, Seconds, SetEntry, VnicMtu};
 use clap::{ArgGroup, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use overlay_api::control::{PING_COUNT_MAX, PingTarget};
 use overlay_api::{Assignment, LinkName, ModuleName, NamespaceName};
 use overlay_decoder::{Mac, Vni};
 use std::path::PathBuf;
@@ -87,6 +88,9 @@ pub(crate) enum Command {
     /// Say where a frame would go, and why.
     #[command(after_help = text::TRACE)]
     Trace(Trace),
+    /// Say whether the other end answers, how fast, and up to which size.
+    #[command(after_help = text::PING)]
+    Ping(Ping),
 }
 
 /// `create-overlay`.
@@ -287,6 +291,42 @@ pub(crate) struct Trace {
     pub(crate) vnic: Option<LinkName>,
 
     /// Print a JSON object for each frame.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Over which overlay.
+    #[arg(value_name = "OVERLAY")]
+    pub(crate) name: LinkName,
+}
+
+/// `ping`.
+#[derive(Args, Debug)]
+pub(crate) struct Ping {
+    /// The other end: its underlay address, or a MAC of a VNIC there. A direct overlay has only one.
+    #[arg(long, value_name = "UL3|MAC")]
+    pub(crate) to: Option<PingTarget>,
+
+    /// Bytes of the inner packet, behind its Ethernet header: 46-65000.
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(46..=65_000))]
+    pub(crate) size: u32,
+
+    /// How many to send, before the largest is looked for.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=i64::from(PING_COUNT_MAX)))]
+    pub(crate) count: u32,
+
+    /// Seconds from one to the next: 0.01-60.
+    #[arg(long, value_name = "SECONDS", default_value = "1")]
+    pub(crate) interval: Seconds,
+
+    /// Seconds that an answer is waited for: 0.01-60.
+    #[arg(long, value_name = "SECONDS", default_value = "1")]
+    pub(crate) timeout: Seconds,
+
+    /// Do not look for the largest that passes.
+    #[arg(long)]
+    pub(crate) no_search: bool,
+
+    /// Print a JSON object for each event, as overlayd says it.
     #[arg(long)]
     pub(crate) json: bool,
 

@@ -3,6 +3,7 @@
 //! ```text
 //! flags ─► run ─┬─► create, delete, modify, set ─► Client ─► overlayd
 //!               ├─► trace ─► Client; capture: the frames of a file
+//!               ├─► ping ─► Client: lines as they come
 //!               └─► show ─► Client; rows ─► table (columns, parsable) or a JSON object a line
 //! ```
 //!
@@ -13,6 +14,7 @@ mod capture;
 mod examples;
 mod flags;
 mod man;
+mod ping;
 mod run;
 mod show;
 mod table;
@@ -32,6 +34,10 @@ pub(crate) enum Refusal {
     Usage(String),
     /// overlayd refused, or cannot be asked.
     Failed(String),
+    /// What was to be tried could not be.
+    Untried(String),
+    /// What is wrong has been said on standard output.
+    Said,
     /// Standard output cannot be written.
     Output(io::Error),
 }
@@ -58,7 +64,9 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Refusal::Usage(sentence)) => complain(&sentence, 2),
+        Err(Refusal::Untried(sentence)) => complain(&sentence, 2),
         Err(Refusal::Failed(sentence)) => complain(&sentence, 1),
+        Err(Refusal::Said) => ExitCode::from(1),
         // Whoever reads has seen enough.
         Err(Refusal::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Refusal::Output(error)) => complain(&format!("standard output: {error}"), 1),

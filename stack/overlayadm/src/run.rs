@@ -3,6 +3,7 @@
 use crate::Refusal;
 use crate::capture;
 use crate::flags::{Change, Command, CreateOverlay, CreateVnic, Trace};
+use crate::ping::ping;
 use crate::show;
 use crate::table::printable;
 use overlay_api::control::{FrameWords, NewOverlay, NewVnic, ProblemKind, SetProperty, SetTarget, TraceFrame, TraceRequest};
@@ -28,6 +29,7 @@ pub(crate) fn run(root: Option<PathBuf>, command: Command) -> Result<(), Refusal
         Command::ResetProp { prop, link } => set(&client, &link, &SetProperty { name: prop, value: None })?,
         Command::ShowProp(show) => show::properties(&client, &show, &mut out)?,
         Command::Trace(asked) => trace(&client, asked, &mut out)?,
+        Command::Ping(asked) => ping(&client, asked, &mut out)?,
     }
     Ok(out.flush()?)
 }

@@ -20,6 +20,26 @@ impl FromStr for VnicMtu {
     }
 }
 
+/// A time as it is typed: seconds with a fraction, kept in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Seconds {
+    /// Milliseconds, 10 to 60,000.
+    pub(crate) ms: u32,
+}
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ms = text.parse::<f64>().ok().map(|seconds| (seconds * 1000.0).round());
+        match ms {
+            // Within bounds that any integer holds.
+            Some(ms) if (10.0..=60_000.0).contains(&ms) => Ok(Self { ms: ms as u32 }),
+            _ => Err(format!("{text:?} is not allowed; 0.01 to 60 seconds are")),
+        }
+    }
+}
+
 /// `MAC=UL3[,UL3..]` or `MAC=drop`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct SetEntry {
@@ -121,6 +141,14 @@ mod tests {
         assert_eq!("mtu=1400".parse(), Ok(VnicMtu(1400)));
         assert_eq!("mac=1".parse::<VnicMtu>().unwrap_err(), "a VNIC has no property \"mac\"; mtu it has");
         assert_eq!("mtu=-1".parse::<VnicMtu>().unwrap_err(), "mtu \"-1\" is not allowed; a number of bytes is, as in mtu=1400");
+    }
+
+    #[test]
+    fn a_time_is_in_seconds() {
+        assert_eq!(["0.01", "1", "0.25", "60"].map(|text| text.parse::<Seconds>().unwrap().ms), [10, 1000, 250, 60_000]);
+        for bad in ["0", "61", "-1", "nan", "inf", "1s", ""] {
+            assert_eq!(bad.parse::<Seconds>().unwrap_err(), format!("{bad:?} is not allowed; 0.01 to 60 seconds are"));
+        }
     }
 
     #[test]

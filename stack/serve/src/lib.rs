@@ -25,7 +25,7 @@ mod socket;
 
 pub use answer::{Answered, Asked, Json, Named, NamedTarget, Refused, created, done, ok, unchanged};
 pub use called::{Call, Called};
-pub use events::lines;
+pub use events::{lines, lines_of};
 pub use metrics::{Page, page};
 pub use peer::{Operator, Peer};
 pub use routes::{Route, with_refusals};

@@ -55,13 +55,13 @@ impl Control {
         Some(size.saturating_add(clamp(view.overhead(to) + L2)))
     }
 
-    /// One ping, for the driver to send at once. Nothing is said about whether it fits the way: that is what is to be found out.
+    /// Whether such a ping can be sent.
     ///
     /// # Errors
-    /// If there is no such device, if it is down, or if it cannot send there.
-    pub fn ping(&mut self, device: DeviceId, spec: &PingSpec) -> Result<Sending, Refusal> {
+    /// As [`ping`](Self::ping).
+    pub fn check_ping(&self, device: DeviceId, spec: &PingSpec) -> Result<(), Refusal> {
         let machine = self.machine(device)?;
-        let (name, view) = (&machine.spec.name, Arc::clone(&machine.view));
+        let (name, view) = (&machine.spec.name, &machine.view);
         if !view.up {
             let reasons: Vec<_> = machine.faults.values().map(|(reason, _)| reason.as_str()).collect();
             return Err(Refusal::new(format!("overlay {name}: is down: {}", reasons.join("; "))));
@@ -70,7 +70,16 @@ impl Control {
             return Err(Refusal::new(format!("size {}: is not allowed; {SIZE_MIN} to {SIZE_MAX} is", spec.size)));
         }
         let udp = view.carrier == Carrier::Udp;
-        check_destination(spec.to, view.listen, udp, false).map_err(|problem| Refusal::new(format!("{} {problem}", spec.to)))?;
+        check_destination(spec.to, view.listen, udp, false).map_err(|problem| Refusal::new(format!("{} {problem}", spec.to)))
+    }
+
+    /// One ping, for the driver to send at once. Nothing is said about whether it fits the way: that is what is to be found out.
+    ///
+    /// # Errors
+    /// If there is no such device, if it is down, or if it cannot send there.
+    pub fn ping(&mut self, device: DeviceId, spec: &PingSpec) -> Result<Sending, Refusal> {
+        self.check_ping(device, spec)?;
+        let view = Arc::clone(&self.machine(device)?.view);
         let ping = Ping { kind: Kind::Ask, mtu: 0, id: spec.id, sequence: spec.sequence };
         let mut sending = self.ping_sending(&view, &ping, spec.size, spec.to);
         sending.outer.dont_fragment |= spec.whole;
@@ -127,6 +136,7 @@ impl Control {
             frame: self.ids.next(),
             underlay: view.underlay,
             device: view.id,
+            vni: view.vni,
             outer: OuterHeader::new(&view.rules, &inner, flow, to),
             bytes,
             // At most HEADROOM.

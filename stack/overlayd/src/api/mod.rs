@@ -16,12 +16,12 @@ pub(crate) use routes::start;
 
 use overlay_api::LinkName;
 use overlay_api::control::{
-    Event, Flushed, NewOverlay, NewVnic, Overlay, Problem, Property, SetProperty, SetTarget, Status, TargetPage, TargetQuery, Trace,
-    TraceRequest, TracesRequest, Vnic,
+    Event, Flushed, NewOverlay, NewVnic, Overlay, PingEvent, PingRequest, Problem, Property, SetProperty, SetTarget, Status, TargetPage,
+    TargetQuery, Trace, TraceRequest, TracesRequest, Vnic,
 };
 use overlay_decoder::Mac;
 use std::future::Future;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 /// What a call comes back with.
 pub(crate) type Reply<T> = Result<T, Problem>;
@@ -57,6 +57,8 @@ pub(crate) trait Rooms: Send + Sync + 'static {
     fn trace(&self, overlay: LinkName, request: TraceRequest) -> impl Future<Output = Reply<Trace>> + Send;
     /// Follows frames without sending them: one trace for each, in their order.
     fn traces(&self, overlay: LinkName, request: TracesRequest) -> impl Future<Output = Reply<Vec<Trace>>> + Send;
+    /// Pings another end: what happens, as it happens.
+    fn ping(&self, overlay: LinkName, request: PingRequest) -> impl Future<Output = Reply<mpsc::Receiver<PingEvent>>> + Send;
     /// All VNICs, in any order.
     fn vnics(&self) -> impl Future<Output = Reply<Vec<Vnic>>> + Send;
     /// One VNIC.

@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::http::header::HeaderValue;
 use axum::routing::{delete, get, post, put};
 use overlay_api::control::{
-    Event, GENERATION_HEADER, Happening, ListQuery, NewOverlay, NewVnic, OverlayQuery, Part, SetProperty, SetTarget, TargetQuery,
-    TraceRequest, TracesRequest, VnicQuery,
+    Event, GENERATION_HEADER, Happening, ListQuery, NewOverlay, NewVnic, OverlayQuery, Part, PingRequest, SetProperty, SetTarget,
+    TargetQuery, TraceRequest, TracesRequest, VnicQuery,
 };
 use overlay_serve::{
-    Answered, ApiThread, Asked, Call, ControlSocket, Json, Named, NamedTarget, Operator, Route, Shared, created, done, lines, ok, page,
+    Answered, ApiThread, Asked, Call, ControlSocket, Json, Named, NamedTarget, Operator, Route, Shared, created, done, lines, lines_of, ok, page,
     unchanged, with_refusals,
 };
 use serde::Serialize;
@@ -43,6 +43,7 @@ pub(super) const ROUTES: &[Route] = &[
     ("/v1/overlays/{name}/flush", &["POST"]),
     ("/v1/overlays/{name}/trace", &["POST"]),
     ("/v1/overlays/{name}/traces", &["POST"]),
+    ("/v1/overlays/{name}/ping", &["POST"]),
     ("/v1/vnics", &["GET", "POST"]),
     ("/v1/vnics/{name}", &["GET", "DELETE"]),
     ("/v1/vnics/{name}/properties", &["GET", "POST"]),
@@ -62,6 +63,7 @@ pub(super) fn router<R: Rooms>(api: Shared<R>) -> Router {
         .route("/v1/overlays/{name}/flush", post(flush::<R>))
         .route("/v1/overlays/{name}/trace", post(trace::<R>))
         .route("/v1/overlays/{name}/traces", post(traces::<R>))
+        .route("/v1/overlays/{name}/ping", post(ping::<R>))
         .route("/v1/vnics", get(vnics::<R>).post(create_vnic::<R>))
         .route("/v1/vnics/{name}", get(vnic::<R>).delete(delete_vnic::<R>))
         .route("/v1/vnics/{name}/properties", get(vnic_properties::<R>).post(set_vnic_property::<R>))
@@ -144,6 +146,11 @@ async fn trace<R: Rooms>(State(api): State<Shared<R>>, Named(name): Named, Json(
 /// As [`trace`], for many.
 async fn traces<R: Rooms>(State(api): State<Shared<R>>, Named(name): Named, Json(request): Json<TracesRequest>) -> Answered {
     ok(&api.rooms.traces(name, request).await?)
+}
+
+/// It changes nothing here, but it sends.
+async fn ping<R: Rooms>(_: Operator, State(api): State<Shared<R>>, Named(name): Named, Json(request): Json<PingRequest>) -> Answered {
+    Ok(lines_of(&api, api.rooms.ping(name, request).await?))
 }
 
 async fn vnics<R: Rooms>(State(api): State<Shared<R>>, Asked(query): Asked<VnicQuery>) -> Answered {

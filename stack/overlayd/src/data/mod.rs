@@ -21,7 +21,7 @@ mod transmit;
 pub(crate) mod wait;
 
 pub(crate) use give::Giver;
-pub(crate) use send::{Sender, send_one};
+pub(crate) use send::{Sender, reason_of, send_one, try_send};
 pub(crate) use steps::Steps;
 
 use crate::bell::Bell;

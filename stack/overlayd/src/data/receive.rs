@@ -55,6 +55,9 @@ impl Receive {
             Some(Offload { checksum: None, segments: Some(segments) })
         });
         worker.handle_datagrams(*id, datagrams, shared.clock.now(), out);
+        if out.misses > 0 {
+            shared.room.ring();
+        }
         giver.give(io, queue, datagrams, out, worker, |item| datagrams.items().get(item as usize).map(|item| item.meta.offload));
         datagrams.clear();
         out.clear();

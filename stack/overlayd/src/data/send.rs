@@ -121,11 +121,16 @@ fn taken(worker: usize, underlay: UnderlayId, chunk: &Chunk, to: Ul3) {
 
 /// Sends one frame of the control half, which in probes is the worker behind all others. Says why it could not.
 pub(crate) fn send_one(io: &Io, sending: &Sending, worker: usize) -> Result<(), DropReason> {
-    let Some(underlay) = io.underlays.get(&sending.underlay) else { return Err(DropReason::SendFailed) };
+    try_send(io, sending, worker).map_err(|loss| loss.map_or(DropReason::SendFailed, reason_of))
+}
+
+/// The same with what the kernel said; none is that it was not asked.
+pub(crate) fn try_send(io: &Io, sending: &Sending, worker: usize) -> Result<(), Option<Loss>> {
+    let underlay = io.underlays.get(&sending.underlay).ok_or(None)?;
     let limits = Steps::Full.limits(Some(underlay.encapsulation.carrier()));
     let mut cutter = Cutter::default();
     let cut = cutter.cut(0, &sending.bytes, sending.header_len.into(), &sending.offload, Follows::Other, limits);
-    cut.map_err(|_| DropReason::SendFailed)?;
+    cut.map_err(|_| None)?;
     let mut report = SendReport::default();
     for chunk in cutter.chunks() {
         let mut slices = Vec::with_capacity(chunk.slices());
@@ -138,7 +143,7 @@ pub(crate) fn send_one(io: &Io, sending: &Sending, worker: usize) -> Result<(), 
         }
     }
     match report.lost.first() {
-        Some((_, loss)) => Err(reason_of(*loss)),
+        Some((_, loss)) => Err(Some(*loss)),
         None => {
             sending.sent();
             Ok(())
@@ -146,7 +151,7 @@ pub(crate) fn send_one(io: &Io, sending: &Sending, worker: usize) -> Result<(), 
     }
 }
 
-const fn reason_of(loss: Loss) -> DropReason {
+pub(crate) const fn reason_of(loss: Loss) -> DropReason {
     match loss {
         Loss::Full => DropReason::SocketFull,
         Loss::TooBig { .. } | Loss::Failed(_) => DropReason::SendFailed,

@@ -7,6 +7,7 @@ use overlay_api::UnderlayId;
 use overlay_api::control::{Happening, OverlayState};
 use overlay_engine::{Delivery, Event, Output};
 use std::io::IoSlice;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Room {
@@ -136,10 +137,16 @@ impl Room {
     /// What the data path found out about paths.
     pub(super) fn learn_small_paths(&mut self) {
         for (id, to, mtu) in self.threads.shared().small_paths() {
-            tracing::info!("the path to {to} takes packets of {mtu} bytes");
-            self.small_paths.insert((id, to), mtu);
-            self.control.handle_path_mtu(id, to, Some(mtu));
+            self.note_small_path(id, to, mtu);
         }
+    }
+
+    /// A path is smaller than its underlay.
+    pub(super) fn note_small_path(&mut self, id: UnderlayId, to: IpAddr, mtu: u32) {
+        if self.small_paths.insert((id, to), mtu) != Some(mtu) {
+            tracing::info!("the path to {to} takes packets of {mtu} bytes");
+        }
+        self.control.handle_path_mtu(id, to, Some(mtu));
     }
 
     fn open_underlay(&mut self, id: UnderlayId) {

@@ -14,6 +14,7 @@ mod calls;
 mod carry;
 mod door;
 mod instances;
+mod ping;
 mod restore;
 mod rooms;
 mod search;
@@ -95,6 +96,8 @@ pub(crate) struct Room {
     bell: Arc<Bell>,
     /// Paths that are smaller than their underlay.
     pub(crate) small_paths: BTreeMap<(UnderlayId, IpAddr), u32>,
+    /// Pings that are under way, by their ids.
+    pings: BTreeMap<u64, ping::Pinging>,
     /// Who answers lookups.
     answerers: Answerers,
     next_look: Time,
@@ -134,6 +137,7 @@ impl Room {
             calls,
             bell: parts.bell,
             small_paths: BTreeMap::new(),
+            pings: BTreeMap::new(),
             answerers: Answerers::new(),
             next_look: Time::ZERO,
             stopping: false,

@@ -1,16 +1,17 @@
 //! The API's calls go through the door.
 
+use super::ping;
 use super::{Closed, Door, Room, Verifying};
 use crate::api::{Reply, Rooms};
 use overlay_api::LinkName;
 use overlay_api::control::{
-    Event, Flushed, NewOverlay, NewVnic, Overlay, Problem, ProblemKind, Property, SetProperty, SetTarget, Status, TargetPage, TargetQuery,
-    Trace, TraceRequest, TracesRequest, Vnic,
+    Event, Flushed, NewOverlay, NewVnic, Overlay, PingEvent, PingRequest, Problem, ProblemKind, Property, SetProperty, SetTarget, Status,
+    TargetPage, TargetQuery, Trace, TraceRequest, TracesRequest, Vnic,
 };
 use overlay_decoder::Mac;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 /// How long a plugin may take to say whether an instance would start.
 const VERIFY: Duration = Duration::from_secs(2);
@@ -105,6 +106,10 @@ impl Rooms for Calls {
 
     async fn traces(&self, overlay: LinkName, request: TracesRequest) -> Reply<Vec<Trace>> {
         self.ask(move |room| room.traces(&overlay, &request)).await
+    }
+
+    async fn ping(&self, overlay: LinkName, request: PingRequest) -> Reply<mpsc::Receiver<PingEvent>> {
+        ping::run(self.door.clone(), overlay, request).await
     }
 
     async fn vnics(&self) -> Reply<Vec<Vnic>> {

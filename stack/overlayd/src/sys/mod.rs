@@ -19,7 +19,7 @@ mod vnet;
 
 pub(crate) use error::SysError;
 pub(crate) use tap::{LinkState, Tap, TapQueue, TapSpec, Whereabouts};
-pub(crate) use underlay::{Loss, Message, SendReport, Underlay, UnderlayQueue, UnderlaySpec};
+pub(crate) use underlay::{Listening, Loss, Message, Refusals, SendReport, Told, Underlay, UnderlayQueue, UnderlaySpec, Why};
 
 #[cfg(test)]
 mod tests;

@@ -2,14 +2,14 @@
 
 use crate::api::{Reply, Rooms};
 use overlay_api::control::{
-    Answerer, Counters, Event, Flushed, Happening, NewOverlay, NewVnic, Overlay, OverlayState, Problem, Property, SetProperty, SetTarget,
-    Status, TargetPage, TargetQuery, Timestamp, Trace, TraceRequest, TracesRequest, Vnic, VnicState,
+    Answerer, Counters, Event, Flushed, Happening, NewOverlay, NewVnic, Overlay, OverlayState, PingEnd, PingEvent, PingRequest, Problem,
+    Property, SetProperty, SetTarget, Status, TargetPage, TargetQuery, Timestamp, Trace, TraceRequest, TracesRequest, Vnic, VnicState,
 };
 use overlay_api::{Access, DropReason, EntryState, Kind, LinkName, PropertySpec, Source, StaticTarget, TargetRow, Verdict};
 use overlay_decoder::{Mac, Vni};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 /// How many events wait for a reader.
 pub(crate) const EVENTS: usize = 8;
@@ -231,6 +231,14 @@ impl Rooms for Fake {
         let verdict = Verdict::Drop { vni: Some(vni), reason: DropReason::TooBig };
         let trace = |frame: Vec<u8>| Trace { steps: vec![format!("a frame of {} bytes", frame.len())], verdict: verdict.clone() };
         Ok(frames.into_iter().map(trace).collect())
+    }
+
+    async fn ping(&self, _: LinkName, request: PingRequest) -> Reply<mpsc::Receiver<PingEvent>> {
+        self.world().changes += 1;
+        let (send, lines) = mpsc::channel(1);
+        let end = PingEnd { sent: request.count, ..PingEnd::default() };
+        send.try_send(PingEvent::End(end)).expect("room for one");
+        Ok(lines)
     }
 
     async fn vnics(&self) -> Reply<Vec<Vnic>> {

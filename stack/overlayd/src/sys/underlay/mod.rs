@@ -15,8 +15,10 @@
 //! about one destination fails the next datagram to any.
 
 mod open;
+mod refusals;
 mod send;
 
+pub(crate) use refusals::{Listening, Refusals, Told, Why};
 pub(crate) use send::{Loss, Message, SendReport};
 
 use super::calls::{self, BATCH, Incoming, Name};
