@@ -14,6 +14,7 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with};
 
+use super::address::{self, Address};
 use super::error::{HostError, HostErrorKind};
 use super::fdb::FdbEntry;
 use super::link::{self, Link};
@@ -23,6 +24,8 @@ use super::vni_filter::VniFilterEntry;
 
 const GET_LINK: u16 = 18; // RTM_GETLINK and so on.
 const NEW_LINK: u16 = 16;
+const GET_ADDRESS: u16 = 22;
+const NEW_ADDRESS: u16 = 20;
 const GET_NEIGHBOUR: u16 = 30;
 const NEW_NEIGHBOUR: u16 = 28;
 const GET_NAMESPACE_ID: u16 = 90;
@@ -94,6 +97,18 @@ impl Kernel {
             links.extend(Link::from_message(body))
         })?;
         Ok(links)
+    }
+
+    /// Every address of every interface, in the kernel's order.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn addresses(&mut self) -> Result<Vec<Address>, HostError> {
+        let mut addresses = Vec::new();
+        self.dump("addresses", GET_ADDRESS, &[0; address::HEADER_BYTES], NEW_ADDRESS, &mut addresses, |body, addresses| {
+            addresses.extend(Address::from_message(body))
+        })?;
+        Ok(addresses)
     }
 
     /// The interface with this number; nothing where there is none.

@@ -4,7 +4,7 @@
 //! Namespace::all --> Survey::of --> tunnels()      which devices, which VNI, where do their outer packets go
 //!                        |     \--> known_ports()  what to tell the decoder
 //!                        v
-//!                  Kernel::open  --> links, fdb, vni_filter: one namespace's tables, to be asked again and again
+//!                  Kernel::open  --> links, addresses, fdb, vni_filter: one namespace's tables, to be asked again and again
 //! Namespace::run  --> anything else inside a namespace, such as opening a capture handle
 //! ```
 //!
@@ -12,6 +12,7 @@
 //! for the current one, and what was left out is said ([`Survey::skipped`]). The answers are read tolerantly ([`netlink`]): newer kernels
 //! have more attributes, older ones fewer, and neither is a fault.
 
+mod address;
 mod error;
 mod fdb;
 mod kernel;
@@ -22,6 +23,7 @@ mod survey;
 mod tunnel;
 mod vni_filter;
 
+pub use address::Address;
 pub use error::{HostError, HostErrorKind};
 pub use fdb::{Age, Ages, FdbEntry, FdbFlags, FdbState};
 pub use kernel::Kernel;

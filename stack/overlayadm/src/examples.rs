@@ -128,6 +128,27 @@ Examples:
   overlayadm ping ov7 --to 02:08:20:0a:00:01
   overlayadm ping ov7 --json | jq 'select(.event == \"end\").findings[]'";
 
+/// Of `doctor`.
+pub(crate) const DOCTOR: &str = "\
+It changes nothing, and needs no overlayd: the kernel's own VXLAN, Geneve and GRE
+devices are looked at in the same way. As root it sees all; others are told what
+could not be looked at.
+
+Looked at: overlayd and varpd (away, degraded, other versions, capabilities,
+/dev/net/tun, the folder of plugins), underlay addresses and links, MTUs, UDP
+ports that two want, empty forwarding databases, strict reverse path filters,
+rules that drop the packets, full receive buffers.
+
+Exit status:
+  0  nothing is wrong, as far as could be seen
+  1  there are errors or warnings
+  2  it could not be looked at all
+
+Examples:
+  overlayadm doctor
+  overlayadm doctor --all-netns
+  overlayadm doctor --json | jq -r 'select(.severity == \"error\").repair'";
+
 /// Of `trace`.
 pub(crate) const TRACE: &str = "\
 Each decision is a line, and what becomes of the frame the last one. With --pcap

@@ -91,6 +91,9 @@ pub(crate) enum Command {
     /// Say whether the other end answers, how fast, and up to which size.
     #[command(after_help = text::PING)]
     Ping(Ping),
+    /// Say what is wrong with this host's overlays and tunnel devices, and what to do.
+    #[command(after_help = text::DOCTOR)]
+    Doctor(Doctor),
 }
 
 /// `create-overlay`.
@@ -333,6 +336,23 @@ pub(crate) struct Ping {
     /// Over which overlay.
     #[arg(value_name = "OVERLAY")]
     pub(crate) name: LinkName,
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// Look into this network namespace: a name, a path or the number of a process; repeatable. Otherwise where this program runs, where
+    /// overlayd does, and where its overlays send.
+    #[arg(long, value_name = "NETNS", conflicts_with = "all_netns")]
+    pub(crate) netns: Vec<String>,
+
+    /// Look into all network namespaces.
+    #[arg(long)]
+    pub(crate) all_netns: bool,
+
+    /// Print a JSON object for each finding.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What `--generate` makes.

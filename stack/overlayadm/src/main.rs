@@ -3,6 +3,7 @@
 //! ```text
 //! flags ─► run ─┬─► create, delete, modify, set ─► Client ─► overlayd
 //!               ├─► trace ─► Client; capture: the frames of a file
+//!               ├─► doctor ─► looks itself, and asks
 //!               ├─► ping ─► Client: lines as they come
 //!               └─► show ─► Client; rows ─► table (columns, parsable) or a JSON object a line
 //! ```
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod capture;
+mod doctor;
 mod examples;
 mod flags;
 mod man;

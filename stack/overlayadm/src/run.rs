@@ -2,6 +2,7 @@
 
 use crate::Refusal;
 use crate::capture;
+use crate::doctor::doctor;
 use crate::flags::{Change, Command, CreateOverlay, CreateVnic, Trace};
 use crate::ping::ping;
 use crate::show;
@@ -15,7 +16,8 @@ use std::path::PathBuf;
 
 /// Does `command`.
 pub(crate) fn run(root: Option<PathBuf>, command: Command) -> Result<(), Refusal> {
-    let client = Client::overlayd(&Paths::chosen(root, std::env::var_os(paths::ROOT_VARIABLE)));
+    let paths = Paths::chosen(root, std::env::var_os(paths::ROOT_VARIABLE));
+    let client = Client::overlayd(&paths);
     let mut out = BufWriter::new(io::stdout().lock());
     match command {
         Command::CreateOverlay(new) => drop(client.create_overlay(&new_overlay(new)?)?),
@@ -29,6 +31,7 @@ pub(crate) fn run(root: Option<PathBuf>, command: Command) -> Result<(), Refusal
         Command::ResetProp { prop, link } => set(&client, &link, &SetProperty { name: prop, value: None })?,
         Command::ShowProp(show) => show::properties(&client, &show, &mut out)?,
         Command::Trace(asked) => trace(&client, asked, &mut out)?,
+        Command::Doctor(asked) => doctor(&paths, &asked, &mut out)?,
         Command::Ping(asked) => ping(&client, asked, &mut out)?,
     }
     Ok(out.flush()?)

@@ -26,6 +26,7 @@ mod lookup_faults;
 mod mtu;
 mod namespaces;
 mod order;
+mod ping;
 mod rights;
 mod switch;
 mod traffic;

@@ -1,0 +1,86 @@
+//! What was found: how bad it is, what it is about, why it matters, and what to do.
+
+use crate::table::printable;
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, Write};
+
+/// How bad.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// Something does not work.
+    Error,
+    /// Something may not work, or not always.
+    Warning,
+    /// Something could not be looked at.
+    Unknown,
+    /// Good to know.
+    Note,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Unknown => "unknown",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// One finding.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub(crate) struct Finding {
+    /// How bad.
+    pub(crate) severity: Severity,
+    /// Which check found it: a word that stays the same.
+    pub(crate) check: &'static str,
+    /// The thing, with its namespace where it has one.
+    pub(crate) thing: String,
+    /// What was found.
+    pub(crate) found: String,
+    /// Why it matters.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) why: &'static str,
+    /// What to do: a command, if there is one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) repair: String,
+}
+
+impl Finding {
+    /// A finding.
+    pub(crate) fn new(severity: Severity, check: &'static str, thing: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { severity, check, thing: thing.into(), found: found.into(), why: "", repair: String::new() }
+    }
+
+    /// With why it matters.
+    pub(crate) fn why(mut self, why: &'static str) -> Self {
+        self.why = why;
+        self
+    }
+
+    /// With what to do.
+    pub(crate) fn repair(mut self, repair: impl Into<String>) -> Self {
+        self.repair = repair.into();
+        self
+    }
+
+    /// What could not be looked at.
+    pub(crate) fn unknown(check: &'static str, thing: impl Into<String>, problem: impl fmt::Display) -> Self {
+        Self::new(Severity::Unknown, check, thing, format!("could not be looked at: {problem}"))
+    }
+
+    /// For people.
+    pub(crate) fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}: {}: {}", self.severity, printable(self.thing.clone()), printable(self.found.clone()))?;
+        if !self.why.is_empty() {
+            writeln!(out, "  why: {}", self.why)?;
+        }
+        if !self.repair.is_empty() {
+            writeln!(out, "  do:  {}", printable(self.repair.clone()))?;
+        }
+        Ok(())
+    }
+}
