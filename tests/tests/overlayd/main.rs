@@ -14,6 +14,7 @@
 mod answerer;
 mod curl;
 mod daemon;
+mod doctor;
 mod encaps;
 mod flow;
 mod interop;

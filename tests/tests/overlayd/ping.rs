@@ -182,6 +182,8 @@ fn route(lab: &Lab, family: Family) -> String {
     let router = lab.host(3);
     let quiet = [("ipv4/conf/all/send_redirects", "0"), ("ipv4/conf/ul0/send_redirects", "0")];
     router.sysctl(&[&quiet[..], &[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")]].concat()).expect("settings");
+    // A router looks for neighbours from a link-local address, which labs do not give.
+    router.ip(&["address add fe80::3/64 dev ul0 nodad".into()]).expect("an address");
     for host in [1, 2] {
         let refuse = [("ipv4/conf/ul0/accept_redirects", "0"), ("ipv6/conf/ul0/accept_redirects", "0")];
         lab.host(host).sysctl(&refuse).expect("settings");
