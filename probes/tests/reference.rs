@@ -79,6 +79,7 @@ const MINIMUM: &[(&str, &[&str])] = &[
         "ports, who answers, who calls",
         &["overlay:port-state", "overlay:answerer", "varpd:connection", "overlay:control-call", "varpd:control-call"],
     ),
+    ("pings of overlayadm, and their answers", &["overlay:ping"]),
     ("the bytes of a frame", &["overlay:frame-bytes"]),
 ];
 

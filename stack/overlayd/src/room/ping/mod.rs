@@ -180,7 +180,7 @@ impl Room {
         let sending = self.control.ping(device, spec).map_err(|refusal| Unsent::Failed(refusal.to_string()))?;
         let io = self.threads.shared().io.load_full();
         let now = self.clock.now();
-        let Err(loss) = try_send(&io, &sending) else { return Ok(now) };
+        let Err(loss) = try_send(&io, &sending, self.queues) else { return Ok(now) };
         self.control.lost(&sending, loss.map_or(DropReason::SendFailed, reason_of));
         match loss {
             Some(Loss::TooBig { mtu }) => {
