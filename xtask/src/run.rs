@@ -42,6 +42,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
             ("stack/varpd/varpd.sysusers", "lib/sysusers.d/overlay.conf"),
             // For whoever writes a plugin.
             ("stack/varpd/include/varpd_plugin.h", "include/varpd_plugin.h"),
+            ("stack/varpd/include/varpd_plugin.h", "share/doc/overlay/stack/varpd/include/varpd_plugin.h"),
             ("stack/varpd/include/varpd_plugin.rs", "share/doc/overlay/stack/varpd/include/varpd_plugin.rs"),
             ("stack/varpd/overlay-varpd-plugin.pc", "lib/pkgconfig/overlay-varpd-plugin.pc"),
             ("stack/varpd/varpd_plugin.7", "share/man/man7/varpd_plugin.7"),

@@ -140,3 +140,21 @@ fn one_that_never_stops_talking_does_not_take_the_connection_with_it() {
     }
     assert!(injected > 100, "{injected}");
 }
+
+#[test]
+fn what_one_does_not_answer_is_bounded_and_the_others_are_heard() {
+    // Most that is open at once: a constant of varpd, which docs/plugins.md has, too.
+    const OPEN: u64 = 4096;
+    let mut asker = Asker::start(&["--deadline", "600000"], |folder| {
+        badly(folder, "badly.so", &[]);
+        fixed(folder);
+    });
+    let bad = asker.tell_well("badly", &[]);
+    let good = asker.tell_well("fixed", &[("fixed/hosts", "2:0:0:0:0:9,10.0.0.9:4789")]);
+    for _ in 0..OPEN + 100 {
+        asker.ask(bad, frame_that(4));
+    }
+    assert_eq!(asker.asked(good, frame_that(9)), reach(None));
+    let expected = InstanceCounters { lookups: OPEN + 100, abandoned: 100, ..InstanceCounters::default() };
+    assert_eq!(asker.status(bad).counters, expected);
+}

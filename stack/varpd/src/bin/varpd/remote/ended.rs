@@ -8,27 +8,22 @@ use std::time::{Duration, Instant};
 /// How often it is looked whether it has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What became of a process.
-pub(super) struct Reaped {
-    /// In words.
-    pub(super) how: String,
-}
-
-/// Waits for a process that has hung up, and ends it if that takes longer than `patience`. `ceiling` is what its calls may take.
-pub(super) fn reap(mut child: Child, patience: Duration, ceiling: Duration) -> Reaped {
+/// Waits for a process that has hung up, and ends it if that takes longer than `patience`; how it ended, in words. `ceiling` is what its
+/// calls may take.
+pub(super) fn reap(mut child: Child, patience: Duration, ceiling: Duration) -> String {
     let begun = Instant::now();
     loop {
         match child.try_wait() {
-            Ok(Some(status)) => return Reaped { how: how(status, ceiling) },
+            Ok(Some(status)) => return how(status, ceiling),
             Ok(None) if begun.elapsed() < patience => std::thread::sleep(LOOK),
             Ok(None) => break,
-            Err(error) => return Reaped { how: format!("it is not known how it ended: {error}") },
+            Err(error) => return format!("it is not known how it ended: {error}"),
         }
     }
     // It fails if it has ended meanwhile, which is what is wanted.
     let _ = child.kill();
     let _ = child.wait();
-    Reaped { how: "it hung up and did not end".to_owned() }
+    "it hung up and did not end".to_owned()
 }
 
 fn how(status: ExitStatus, ceiling: Duration) -> String {
@@ -75,7 +70,7 @@ mod tests {
 
     fn ended(script: &str, patience: Duration) -> String {
         let child = Command::new("sh").args(["-c", script]).stdin(Stdio::null()).spawn().unwrap();
-        reap(child, patience, Duration::from_secs(10)).how
+        reap(child, patience, Duration::from_secs(10))
     }
 
     #[test]

@@ -13,6 +13,8 @@ use std::sync::Arc;
 const FOREIGN_WRITE: u32 = 0o022;
 /// Only the owner of a file can rename or remove it (inode(7)).
 const STICKY: u32 = 0o1000;
+/// Shared objects that a folder has at most: each is a process.
+const OBJECTS_MAX: usize = 64;
 /// Bytes of all declarations: they are told to overlayd in one packet.
 const DECLARED_MAX: usize = 60_000;
 
@@ -87,6 +89,13 @@ fn files(folder: &Path, wanted: bool) -> Result<Vec<PathBuf>, String> {
             files.push(path);
         }
     }
+    if files.len() > OBJECTS_MAX {
+        return Err(format!(
+            "{}: {} shared objects; at most {OBJECTS_MAX} are allowed; no plugin is loaded",
+            folder.display(),
+            files.len()
+        ));
+    }
     files.sort();
     Ok(files)
 }
@@ -153,6 +162,17 @@ mod tests {
         let link = folder.path().join("b.so");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert_eq!(check_file(&link).unwrap_err(), "it is no regular file");
+    }
+
+    #[test]
+    fn a_folder_with_too_many_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..=OBJECTS_MAX {
+            write(folder.path().join(format!("{number}.so")), "").unwrap();
+        }
+        assert!(files(folder.path(), true).unwrap_err().contains("65 shared objects; at most 64 are allowed"));
+        std::fs::remove_file(folder.path().join("0.so")).unwrap();
+        assert_eq!(files(folder.path(), true).unwrap().len(), OBJECTS_MAX);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!    └──────────── pause: 100 ms, doubling up to 30 s ◄─────────┘
 //! ```
 
-use super::ended::{Reaped, reap};
+use super::ended::reap;
 use super::log;
 use super::shared::{SILENCE, Shared};
 use crate::host::ITSELF;
@@ -149,7 +149,7 @@ impl Keeper {
             End::Misspoke(why) => (Duration::ZERO, Some(format!("it was ended: {why}"))),
             End::HungUp => (Duration::from_millis(2500), None),
         };
-        let Reaped { how, .. } = reap(child, patience, self.shared.settings.deadline * 2);
+        let how = reap(child, patience, self.shared.settings.deadline * 2);
         otherwise.unwrap_or(how)
     }
 
