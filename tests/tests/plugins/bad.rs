@@ -19,7 +19,7 @@ pub(crate) fn drop_for(ttl_ms: Option<u64>) -> Answer {
 
 #[test]
 fn one_answer_counts_and_the_others_are_counted() {
-    let mut asker = Asker::start(&["--deadline", "500"], |folder| drop(badly(folder, "badly.so", &[])));
+    let mut asker = Asker::start(&["--deadline", "2000"], |folder| drop(badly(folder, "badly.so", &[])));
     let device = asker.tell_well("badly", &[]);
     // A good one, the first of two, one to nobody, one that cannot be and then one that can.
     assert_eq!(asker.asked(device, frame_that(0x20)), reach(None));
@@ -80,7 +80,13 @@ fn properties_are_refused_in_the_plugins_words() {
         fixed(folder);
     });
     let device = asker.tell("fixed", &[("fixed/hosts", "nobody")]);
-    let why = asker.hear_state(device).expect("a reason");
+    let why = loop {
+        // Where the machine is slow, it says first that it has not started yet.
+        match asker.hear_state(device).expect("a reason") {
+            early if early.contains("has not said yet") => {}
+            why => break why,
+        }
+    };
     assert_eq!(why, "fixed: it does not start: property fixed/hosts: nobody: MAC,ADDRESS:PORT or MAC,ADDRESS:PORT,IPV4 is allowed");
     // Not for long: it may start with its next properties.
     assert_eq!(asker.asked(device, frame_that(9)), drop_for(Some(0)));
@@ -112,7 +118,7 @@ fn a_log_that_is_flooded_is_cut_and_has_no_orders_for_terminals() {
     assert_eq!(asker.asked(device, frame_that(11)), reach(None));
     let log = asker.wait_log("more lines of its log are left out");
     assert!(log.contains("badly: for overlay ov1: again [2J and again") && !log.contains('\u{1b}'), "{log}");
-    assert!(log.lines().filter(|line| line.contains("and again")).count() < 600, "{log}");
+    assert!(log.lines().filter(|line| line.contains("and again")).count() < 1500, "{log}");
 }
 
 #[test]

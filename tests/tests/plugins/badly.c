@@ -77,7 +77,7 @@ static const struct varpd_ul3 at = {.ip = {[10] = 255, [11] = 255, [12] = 10, [1
 /* Answers a while later, from a thread of its own. */
 static void *later(void *query)
 {
-    usleep(1500 * 1000);
+    sleep(4);
     varpd->reply_reach(*(varpd_query *)query, &at, 1, VARPD_TTL_DEFAULT);
     free(query);
     return NULL;

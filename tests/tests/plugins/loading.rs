@@ -46,14 +46,14 @@ const WRONG: &[(&str, &[&str], &str)] = &[
     ("nowhere.so", &["-DKINDS=0"], "its kinds of destinations are 0x0; 1, 2 or both are allowed"),
     ("other.so", &["-DREGISTER=register_plugin"], "it has no symbol varpd_plugin_register"),
     ("dies.so", &["-DCRASH"], "it was ended by signal 6 (SIGABRT)"),
-    ("hangs.so", &["-DHANG"], "its call load did not return within 1000 ms"),
+    ("hangs.so", &["-DHANG"], "its call load did not return within 4000 ms"),
     ("files.so", &["-DNAME=\"files\""], "there is a plugin files already"),
     ("direct.so", &["-DNAME=\"direct\""], "there is a plugin direct already"),
 ];
 
 #[test]
 fn what_cannot_be_is_left_out_with_a_sentence_and_the_others_are_loaded() {
-    let mut asker = Asker::start(&["--deadline", "500"], |folder| {
+    let mut asker = Asker::start(&["--deadline", "2000"], |folder| {
         fixed(folder);
         for (file, macros, _) in WRONG {
             badly(folder, file, macros);
@@ -132,4 +132,11 @@ fn a_plugin_is_asked_without_overlayd() {
         let refused = ask(words);
         assert!(refused.code == 1 && refused.stderr.contains(why), "{refused:?}");
     }
+    // Destinations of a kind that the encapsulation has not.
+    responder(folder.path());
+    let words = ["--plugins", &*plugins, "--query", "-s", "responder", "-e", "nvgre", "-v", "77", "--dst", "2:0:0:0:0:9"];
+    let refused = Run::new(program("varpd")).args(words).end();
+    assert_eq!(refused.code, 1);
+    let why = "nvgre has destinations of an address alone; plugin responder has those of an address and a port";
+    assert!(refused.stderr.contains(why), "{refused:?}");
 }

@@ -12,7 +12,7 @@ fn a_tracer_sees_crashes_and_answers_that_come_late_or_not_at_all() {
         return skip(test, "not root");
     }
     let Some(bpftrace) = Peer::find(test, "bpftrace") else { return };
-    let mut asker = Asker::start(&["--deadline", "500"], |folder| drop(badly(folder, "badly.so", &[])));
+    let mut asker = Asker::start(&["--deadline", "2000"], |folder| drop(badly(folder, "badly.so", &[])));
     let device = asker.tell_well("badly", &[]);
     let script = r#"BEGIN { printf("watching\n"); }
         usdt:*:varpd:answer-late { printf("late %d %s\n", arg0, str(arg2)); }
