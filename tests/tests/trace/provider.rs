@@ -7,7 +7,8 @@ use crate::traffic::{connect, send};
 use crate::watch::{BY_PLUGINS, Fired, PLUGINS, Seen, Watch, bpftrace};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect as reach, socket};
 use overlay_api::config::StaticTarget;
-use overlay_api::control::{NewOverlay, NewVnic, SetTarget, TargetQuery};
+use overlay_api::control::{NewOverlay, NewVnic, PingEvent, PingRequest, PingTarget, SetTarget, TargetQuery};
+use overlay_decoder::Ul3;
 use overlay_lab::{Family, Signal, UdpLoad, wait_until};
 use overlay_probes::CATALOGUE;
 use overlay_tests::workspace;
@@ -24,6 +25,7 @@ const ECHOES: u32 = 31;
 const STRANGERS: u8 = 7;
 const FOREIGN: u32 = 13;
 const TOO_BIG: u32 = 5;
+const PINGS: u32 = 11;
 /// Bytes of an echoed frame: nothing else here is as long.
 const ECHO_FRAME: u64 = 14 + 20 + 8 + ECHO;
 const ECHO: u64 = 211;
@@ -49,6 +51,7 @@ fn every_probe_fires_and_says_what_the_daemons_count() {
     mapping(&stack);
     dhcp(&stack);
     bulk(&stack);
+    pinged(&stack);
     table(&stack);
     somebody_else(&stack.hosts[0]);
     answers(&mut stack);
@@ -78,6 +81,9 @@ fn every_probe_fires_and_says_what_the_daemons_count() {
     assert_eq!(dropped("unknown-vni"), u64::from(FOREIGN));
     assert_eq!((seen.of("too-big").count() as u32, dropped("too-big")), (TOO_BIG, u64::from(TOO_BIG)));
 
+    let pings = |what: &str| seen.of("ping").filter(|fired| fired.text("what") == what).count() as u32;
+    assert_eq!((pings("ask"), pings("pong"), counters.pings_out, counters.pings_in), (PINGS, PINGS, PINGS.into(), PINGS.into()));
+
     // What the daemon counts.
     let count = |name: &str| seen.of(name).count() as u64;
     let frames = |probe: &str, which: &dyn Fn(&&Fired) -> bool| {
@@ -91,10 +97,10 @@ fn every_probe_fires_and_says_what_the_daemons_count() {
         ("resent", count("resend"), counters.resent),
         ("sent", frames("encap", &|_| true), counters.sent),
         ("datagrams_out", count("encap"), counters.datagrams_out),
-        ("datagrams_out", count("tx-send"), counters.datagrams_out),
+        ("datagrams_out + pings_out", count("tx-send"), counters.datagrams_out + counters.pings_out),
         ("datagrams_out_packets", seen.sum("encap", "segments"), counters.datagrams_out_packets),
-        ("datagrams_out_packets", seen.sum("tx-send", "datagrams"), counters.datagrams_out_packets),
-        ("datagrams_out_packets", seen.sum("tx-message", "datagrams"), counters.datagrams_out_packets),
+        ("datagrams_out_packets + pings_out", seen.sum("tx-send", "datagrams"), counters.datagrams_out_packets + counters.pings_out),
+        ("datagrams_out_packets + pings_out", seen.sum("tx-message", "datagrams"), counters.datagrams_out_packets + counters.pings_out),
         ("datagrams_in_bytes of the other host", seen.sum("tx-send", "bytes"), arrived.datagrams_in_bytes),
         ("datagrams_in_bytes of the other host", seen.sum("tx-message", "bytes"), arrived.datagrams_in_bytes),
         ("datagrams_in", count("rx-datagram"), counters.datagrams_in),
@@ -275,6 +281,22 @@ fn bulk(stack: &Stack) {
     let connection = connect(here, there, there.ipv4().into());
     send(&connection.client, &connection.server, 200_000, 1);
     send(&connection.server, &connection.client, 200_000, 2);
+}
+
+/// Overlayd asks the overlayd of the other host.
+fn pinged(stack: &Stack) {
+    let there = underlay(&stack.lab, 2, Family::V4);
+    let request = PingRequest {
+        to: Some(PingTarget::Ul3(Ul3 { ip: there, port: None })),
+        count: PINGS,
+        interval_ms: 10,
+        timeout_ms: CEILING.as_millis() as u32,
+        search: false,
+        ..PingRequest::default()
+    };
+    let events: Vec<_> = stack.hosts[0].overlayd.client.ping(&link(&overlay(VNI)), &request).expect("a ping").collect();
+    let answered = events.iter().filter(|event| matches!(event, Ok(PingEvent::Answer { .. }))).count();
+    assert_eq!(answered, PINGS as usize, "{events:?}");
 }
 
 /// Another overlay, with an underlay of its own, whose table is made too small: some entries go, and those set by hand cannot.

@@ -88,7 +88,7 @@ impl Control {
         let view = Arc::clone(&machine.view);
         let id = self.ids.next();
         overlay_probes::resend(request.0, id, view.vni.get(), clamp(frame.len()), inner.destination);
-        overlay_probes::frame_parts(id, view.vni.get(), Direction::Transmit as u8, frame);
+        overlay_probes::frame_parts(id, view.vni.get(), Direction::Transmit as u8, clamp(frame.len()), move || frame);
         view.count(self.writer).resent.add(1);
         let mut buffer = vec![0; HEADROOM];
         buffer.extend_from_slice(frame);

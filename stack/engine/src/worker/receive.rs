@@ -61,16 +61,12 @@ impl Worker {
                 Ok(taken) => {
                     let device = taken.device;
                     self.count_in(Some(device), len);
-                    overlay_probes::decap(
-                        id,
-                        device.vni.get(),
-                        clamp((len as usize).saturating_sub(taken.skip)),
-                        taken.inner.source,
-                        taken.inner.destination,
-                        arrival.from,
-                    );
-                    let frame = datagrams.bytes(item).get(taken.skip..).unwrap_or_default();
-                    overlay_probes::frame_parts(id, device.vni.get(), Direction::Receive as u8, frame);
+                    let inner_len = clamp((len as usize).saturating_sub(taken.skip));
+                    overlay_probes::decap(id, device.vni.get(), inner_len, taken.inner.source, taken.inner.destination, arrival.from);
+                    let (batch, skip) = (&*datagrams, taken.skip);
+                    overlay_probes::frame_parts(id, device.vni.get(), Direction::Receive as u8, inner_len, move || {
+                        batch.bytes(item).get(skip..).unwrap_or_default()
+                    });
                     let refused = match self.deliver(&taken, id, item, len as usize, &arrival, out) {
                         Err(DropReason::NoPort) => self.take_ping(&taken, id, datagrams.bytes(item), arrival.from, now, out).err(),
                         other => other.err(),

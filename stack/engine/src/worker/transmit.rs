@@ -159,7 +159,8 @@ impl<'p> Pass<'_, 'p> {
             return self.drop_it(id, len, DropReason::FrameTooShort, "");
         };
         overlay_probes::tx_frame(id, vni, self.from.id.0, clamp(len), inner.source, inner.destination);
-        overlay_probes::frame_parts(id, vni, Direction::Transmit as u8, self.frames.bytes(item));
+        let frames = &*self.frames;
+        overlay_probes::frame_parts(id, vni, Direction::Transmit as u8, clamp(len), move || frames.bytes(item));
         let hand = Hand { id, item, inner, len, offload };
         let to = inner.destination;
         if !self.device.up {
