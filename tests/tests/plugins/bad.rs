@@ -132,7 +132,7 @@ fn one_that_never_stops_talking_does_not_take_the_connection_with_it() {
     asker.ask(bad, frame_that(13));
     // Somebody reads, slowly; the other plugin is heard all the same, on the same connection.
     let mut injected = 0;
-    for _ in 0..5 {
+    for _ in 0..3 {
         let request = asker.ask(good, frame_that(9));
         loop {
             match asker.hear() {
@@ -142,7 +142,7 @@ fn one_that_never_stops_talking_does_not_take_the_connection_with_it() {
                 other => panic!("{other:?}"),
             }
         }
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(std::time::Duration::from_millis(1500));
     }
     assert!(injected > 100, "{injected}");
 }

@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_millis(100);
 const PING: Duration = Duration::from_secs(1);
 /// Bytes that are read from a process in a second. What overlayd does not read in time ends its connection, which is everybody's; so one that
 /// never stops talking has to wait for its own words.
-const SPOKEN_MAX: usize = 32 << 20;
+const SPOKEN_MAX: usize = 16 << 20;
 
 /// How a conversation ended.
 enum End {
