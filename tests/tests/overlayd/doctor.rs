@@ -194,6 +194,14 @@ fn what_is_wrong_with_overlayd_is_found_and_gone_after_the_repair() {
     daemon.client.delete_overlay(&dynamic.name).expect("it can go");
     patient.is_well();
 
+    // Whoever can write there would run code in varpd.
+    let plugins = daemon.paths.plugins();
+    std::fs::create_dir_all(&plugins).expect("a folder");
+    set_mode(&plugins, 0o777);
+    patient.suffers_from("plugins", &["mode 0777", "chown root:root"]);
+    set_mode(&plugins, 0o755);
+    patient.is_well();
+
     daemon.kill();
     patient.suffers_from("overlayd", &["overlayd is not running", "systemctl start overlayd"]);
     daemon.start_again();
@@ -210,7 +218,7 @@ fn who_may_not_look_is_told_what_was_not_looked_at() {
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join("overlayadm");
     std::fs::copy(program("overlayadm"), &copy).expect("a copy");
-    open_to_all(folder.path());
+    set_mode(folder.path(), 0o755);
     let mut command = lab.host(1).command("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]);
     let output = command.arg(copy).args(["--root", "/nonexistent", "doctor", "--json"]).output().expect("it runs");
@@ -220,9 +228,9 @@ fn who_may_not_look_is_told_what_was_not_looked_at() {
     assert!(output.status.code() == Some(0) && unknown.iter().any(|finding| finding["check"] == "rules"), "{said}");
 }
 
-fn open_to_all(folder: &Path) {
+fn set_mode(folder: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).expect("a mode");
 }
 
 #[test]

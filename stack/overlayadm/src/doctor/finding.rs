@@ -5,6 +5,30 @@ use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
 
+/// All checks, as `docs/troubleshooting.md` has them.
+const CHECKS: &[&str] = &[
+    "overlayd",
+    "varpd",
+    "varpd-refused",
+    "version",
+    "rights",
+    "tun",
+    "plugins",
+    "overlay",
+    "vnic",
+    "unknown-vni",
+    "namespace",
+    "links",
+    "address",
+    "mtu",
+    "port-clash",
+    "empty-fdb",
+    "rp-filter",
+    "rules",
+    "receive-buffer",
+    "nothing",
+];
+
 /// How bad.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,6 +76,7 @@ pub(crate) struct Finding {
 impl Finding {
     /// A finding.
     pub(crate) fn new(severity: Severity, check: &'static str, thing: impl Into<String>, found: impl Into<String>) -> Self {
+        debug_assert!(CHECKS.contains(&check), "{check}: not in the list");
         Self { severity, check, thing: thing.into(), found: found.into(), why: "", repair: String::new() }
     }
 
@@ -82,5 +107,30 @@ impl Finding {
             writeln!(out, "  do:  {}", printable(self.repair.clone()))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_says_what_why_and_what_to_do() {
+        let finding = Finding::new(Severity::Error, "mtu", "device vx\u{1b}0", "too big").why("It hangs.").repair("ip link");
+        let mut out = Vec::new();
+        finding.print(&mut out).unwrap();
+        let said = String::from_utf8(out).unwrap();
+        assert_eq!(said, "error: device vx\\u{1b}0: too big\n  why: It hangs.\n  do:  ip link\n");
+        let json = serde_json::to_value(Finding::unknown("links", "x", "no")).unwrap();
+        let expected = serde_json::json!({"severity": "unknown", "check": "links", "thing": "x", "found": "could not be looked at: no"});
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn the_page_has_every_check() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/troubleshooting.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let rows: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(check, _)| check).collect();
+        assert_eq!(rows, CHECKS);
     }
 }

@@ -204,3 +204,44 @@ fn plugins(folder: &Path, findings: &mut Vec<Finding>) {
         findings.push(finding.why("varpd loads no plugin from there.").repair(repair));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_told_and_the_same_is_not() {
+        let mut findings = Vec::new();
+        version("varpd", env!("CARGO_PKG_VERSION"), &mut findings);
+        assert_eq!(findings, []);
+        version("varpd", "0.0.1", &mut findings);
+        assert!(findings.len() == 1 && findings[0].found.starts_with("it is of version 0.0.1, this program of "), "{findings:?}");
+    }
+
+    #[test]
+    fn a_process_without_the_rights_lacks_each_of_them() {
+        // This test's own process, which may be root's: what it lacks is what the kernel says.
+        let mut findings = Vec::new();
+        rights(std::process::id(), true, &mut findings);
+        let text = fs::read_to_string("/proc/self/status").unwrap();
+        let held = text.lines().find_map(|line| line.strip_prefix("CapEff:")).map(|held| u64::from_str_radix(held.trim(), 16).unwrap());
+        let lacks = RIGHTS.iter().filter(|(bit, _)| held.unwrap() & 1 << bit == 0).count();
+        assert_eq!(findings.iter().filter(|finding| finding.check == "rights").count(), lacks, "{findings:?}");
+        findings.clear();
+        rights(u32::MAX, false, &mut findings);
+        assert!(findings.len() == 1 && findings[0].severity == Severity::Unknown, "nobody has that number: {findings:?}");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let mut findings = Vec::new();
+        plugins(folder.path(), &mut findings);
+        assert!(findings.len() == 1 && findings[0].found.contains("mode 0777"), "{findings:?}");
+        findings.clear();
+        plugins(&folder.path().join("none"), &mut findings);
+        assert_eq!(findings, []);
+    }
+}

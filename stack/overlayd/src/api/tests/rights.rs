@@ -79,7 +79,7 @@ fn where_the_operator_lets_strangers_connect_they_read_and_change_nothing() {
             assert_eq!((status, problem.error), (403, expected), "{method} {path}");
         }
     }
-    assert_eq!(tried, 9, "everything but GET, trace and traces");
+    assert_eq!(tried, 10, "everything but GET, trace and traces");
     assert_eq!(lab.rooms.world().changes, 0);
     assert_eq!(lab.client.status().unwrap().refused_calls, tried);
     assert!(lab.client.metrics().unwrap().contains(&format!("\noverlayd_refused_calls_total {tried}\n")));
