@@ -139,7 +139,10 @@ impl Run {
         let wait = Duration::from_millis(self.request.timeout_ms.into());
         let mut next = Instant::now();
         for _ in 0..self.request.count {
-            sleep_until(next).await;
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.lines.closed() => return Err(Gone),
+            }
             next += Duration::from_millis(self.request.interval_ms.into());
             self.end.sent += 1;
             let fate = self.ping(self.request.size, false, wait, true).await?;
@@ -250,6 +253,7 @@ impl Run {
             Err(Unsent::Failed(reason)) => return Ok(Fate::Unsent(reason)),
         };
         let until = Instant::now() + wait;
+        let mut limit = None;
         loop {
             let told = async {
                 match &self.icmp {
@@ -264,7 +268,7 @@ impl Run {
                 pong = pongs.recv() => pong.map(Ok),
                 told = told => Some(Err(told)),
                 () = self.lines.closed() => return Err(Gone),
-                () = sleep_until(until) => return Ok(Fate::Silent),
+                () = sleep_until(until) => return Ok(limit.map_or(Fate::Silent, Fate::TooBig)),
             };
             match next {
                 // The overlay has gone.
@@ -284,8 +288,9 @@ impl Run {
                 Some(Ok(_)) => {}
                 Some(Err(told)) => {
                     self.note(told).await?;
+                    // An answer that comes all the same knows better.
                     if let Why::TooBig(mtu) = told.why {
-                        return Ok(Fate::TooBig(Limit::Told(told.by, mtu)));
+                        limit = Some(Limit::Told(told.by, mtu));
                     }
                 }
             }
