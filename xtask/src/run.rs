@@ -26,6 +26,7 @@ pub(crate) struct Program {
 /// The binaries of the suite.
 pub(crate) const PROGRAMS: &[Program] = &[
     Program { name: "overlay-snoop", package: "overlay-snoop", section: 1, system: &[] },
+    Program { name: "overlay-top", package: "overlay-top", section: 8, system: &[] },
     Program {
         name: "overlayd",
         package: "overlayd",

@@ -1,0 +1,228 @@
+//! How is a session kept, and seen again? A line of JSON for each report; the first line says what it is.
+
+use super::{Source, Telling};
+use crate::rows::{Moment, Playback, Report, SECOND, TargetPart, Told};
+use crate::wish::{Wish, select};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// What the first line says.
+const SCHEMA: u32 = 1;
+/// Longest line: more than a table of [`TARGETS`] targets takes.
+const LINE_MAX_BYTES: u64 = 64 << 20;
+/// Most targets that are recorded each time.
+pub(crate) const TARGETS: usize = 10_000;
+const PACE: Duration = Duration::from_millis(250);
+
+#[derive(Serialize, Deserialize)]
+struct First {
+    recording: String,
+    schema: u32,
+}
+
+/// Writes a recording.
+pub(crate) struct Recorder {
+    path: PathBuf,
+    out: BufWriter<File>,
+}
+
+impl Recorder {
+    /// Makes the file; one that is there is not written over.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(crate) fn create(path: &Path) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("{}: {error}", path.display());
+        let file = File::options().write(true).create_new(true).open(path).map_err(failed)?;
+        let mut recorder = Self { path: path.to_owned(), out: BufWriter::new(file) };
+        recorder.line(&First { recording: "overlay-top".to_owned(), schema: SCHEMA })?;
+        Ok(recorder)
+    }
+
+    /// Keeps what was told.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(crate) fn keep(&mut self, all: &[Told]) -> Result<(), String> {
+        let kept = all.iter().filter(|told| !matches!(told.report, Report::Done { .. } | Report::Playback(_)));
+        kept.into_iter().try_for_each(|told| self.line(told))?;
+        self.out.flush().map_err(|error| self.failed(&error))
+    }
+
+    fn line(&mut self, what: &impl Serialize) -> Result<(), String> {
+        let written = serde_json::to_writer(&mut self.out, what).map_err(io::Error::from).and_then(|()| self.out.write_all(b"\n"));
+        written.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> String {
+        format!("{}: recording ended: {error}", self.path.display())
+    }
+}
+
+/// A recording, played.
+pub(crate) struct Replay {
+    path: PathBuf,
+    lines: BufReader<File>,
+    number: u64,
+    /// Read, and later than the place.
+    next: Option<Told>,
+    /// The last targets of each source.
+    parts: BTreeMap<String, (Moment, TargetPart)>,
+    begin: Option<Moment>,
+    place: Moment,
+    clock: Option<Instant>,
+    jumps: i64,
+    over: bool,
+    fault: Option<String>,
+    whole: bool,
+}
+
+impl Replay {
+    /// Opens a recording. With `whole`, the first look is at its end.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(crate) fn open(path: PathBuf, whole: bool) -> Result<Self, String> {
+        let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut replay = Self {
+            path,
+            lines: BufReader::new(file),
+            number: 0,
+            next: None,
+            parts: BTreeMap::new(),
+            begin: None,
+            place: 0,
+            clock: None,
+            jumps: 0,
+            over: false,
+            fault: None,
+            whole,
+        };
+        let first: Option<First> = replay.line()?.and_then(|line| serde_json::from_slice(&line).ok());
+        match first {
+            Some(First { recording, schema: SCHEMA }) if recording == "overlay-top" => Ok(replay),
+            Some(First { schema, .. }) => Err(format!("{}: a recording of schema {schema}; {SCHEMA} is understood", replay.path.display())),
+            None => Err(format!("{}: not a recording of overlay-top; captures are read with -r", replay.path.display())),
+        }
+    }
+
+    /// The next line; none at the end.
+    fn line(&mut self) -> Result<Option<Vec<u8>>, String> {
+        let mut line = Vec::new();
+        let read = (&mut self.lines).take(LINE_MAX_BYTES).read_until(b'\n', &mut line);
+        read.map_err(|error| format!("{}: {error}", self.path.display()))?;
+        self.number += 1;
+        if line.len() as u64 == LINE_MAX_BYTES {
+            return Err(format!("{}: line {} is longer than {LINE_MAX_BYTES} bytes", self.path.display(), self.number));
+        }
+        Ok((!line.is_empty()).then_some(line))
+    }
+
+    fn read_next(&mut self) -> Option<Told> {
+        if let Some(told) = self.next.take() {
+            return Some(told);
+        }
+        let read = self.line().and_then(|line| {
+            let Some(line) = line else { return Ok(None) };
+            let told = serde_json::from_slice(&line);
+            told.map(Some).map_err(|error| format!("{}: line {}: {error}", self.path.display(), self.number))
+        });
+        match read {
+            Ok(Some(told)) => Some(told),
+            Ok(None) => {
+                self.over = true;
+                None
+            }
+            Err(sentence) => {
+                (self.over, self.fault) = (true, Some(sentence));
+                None
+            }
+        }
+    }
+
+    /// Passes on what was told up to the place.
+    fn read_on(&mut self, telling: &mut Telling<'_>) {
+        while let Some(told) = self.read_next() {
+            let begin = *self.begin.get_or_insert(told.at);
+            self.place = self.place.max(begin);
+            if !self.whole && told.at > self.place {
+                self.next = Some(told);
+                return;
+            }
+            if self.whole {
+                self.place = self.place.max(told.at);
+            }
+            match told.report {
+                Report::Targets(part) => {
+                    self.parts.insert(told.by, (told.at, part));
+                }
+                _ => telling.pass_on(told),
+            }
+        }
+    }
+
+    fn tell_targets(&self, wish: &Wish, telling: &mut Telling<'_>) {
+        for (by, (at, part)) in &self.parts {
+            let remark =
+                (part.total > part.rows.len() as u64).then(|| format!("{by}: {} of {} targets were recorded", part.rows.len(), part.total));
+            let part = TargetPart { remark, ..select(&part.rows, wish) };
+            telling.pass_on(Told { at: *at, by: by.clone(), report: Report::Targets(part) });
+        }
+    }
+
+    fn rewind(&mut self, place: Moment, telling: &mut Telling<'_>) {
+        let (jumps, sources) = (self.jumps, std::mem::take(&mut self.parts));
+        match Self::open(self.path.clone(), self.whole) {
+            Ok(again) => {
+                *self = again;
+                (self.place, self.jumps, self.clock) = (place, jumps, Some(Instant::now()));
+                for by in sources.into_keys() {
+                    telling.pass_on(Told { at: place, by, report: Report::Restart });
+                }
+            }
+            Err(sentence) => self.fault = Some(sentence),
+        }
+    }
+}
+
+impl Source for Replay {
+    fn name(&self) -> String {
+        "replay".to_owned()
+    }
+
+    fn look(&mut self, wish: &Wish, telling: &mut Telling<'_>) {
+        let now = Instant::now();
+        let passed = self.clock.map_or(Duration::ZERO, |clock| now.saturating_duration_since(clock));
+        self.clock = Some(now);
+        let step = passed.min(4 * PACE).as_secs_f64() * wish.pace.speed * SECOND as f64;
+        let jump = (wish.pace.jumps - self.jumps).saturating_mul(SECOND as i64);
+        self.jumps = wish.pace.jumps;
+        if !self.over {
+            self.place = self.place.saturating_add(step as u64);
+        }
+        if jump < 0 {
+            let place = self.place.saturating_add_signed(jump).max(self.begin.unwrap_or(0));
+            self.rewind(place, telling);
+        } else if !self.over {
+            self.place = self.place.saturating_add(jump.unsigned_abs());
+        }
+        self.read_on(telling);
+        self.tell_targets(wish, telling);
+        telling.at = self.place;
+        let begin = self.begin.unwrap_or(self.place);
+        telling.say(Report::Playback(Playback { begin, at: self.place, packets: 0, over: self.over }));
+        telling.say(Report::Notes { sentences: self.fault.iter().cloned().collect() });
+    }
+
+    fn targets(&mut self, wish: &Wish, telling: &mut Telling<'_>) {
+        self.tell_targets(wish, telling);
+    }
+
+    fn pace(&self) -> Option<Duration> {
+        Some(if self.over { Duration::from_secs(1) } else { PACE })
+    }
+}

@@ -1,0 +1,65 @@
+//! How is the terminal taken, and given back whatever happens? A guard; a panic, a signal and an error all end in its drop.
+
+use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::{cursor, execute};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use std::io::{self, Stdout};
+
+/// What is drawn on.
+pub(crate) type Screen = Terminal<CrosstermBackend<Stdout>>;
+
+/// A terminal that was taken.
+pub(crate) struct Taken {
+    pub(crate) screen: Screen,
+}
+
+impl Taken {
+    /// Takes the terminal: raw, on its other screen, with the mouse.
+    ///
+    /// # Errors
+    /// Those of the terminal.
+    pub(crate) fn take() -> io::Result<Self> {
+        take_over()?;
+        let screen = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| give_back())?;
+        Ok(Self { screen })
+    }
+
+    /// Gives it back for a while, stops the process, and takes it again when the process goes on.
+    ///
+    /// # Errors
+    /// Those of the terminal.
+    pub(crate) fn suspend(&mut self) -> io::Result<()> {
+        give_back();
+        signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+        take_over()?;
+        self.screen.clear()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn take_over() -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, cursor::Hide).inspect_err(|_| give_back())
+}
+
+/// Everything is tried, whatever fails: there is nobody left to tell.
+fn give_back() {
+    let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, cursor::Show);
+    let _ = disable_raw_mode();
+}
+
+/// Has a panic give the terminal back before it is told: on the other screen nobody would see it.
+pub(crate) fn give_back_on_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        give_back();
+        usual(panic);
+    }));
+}
