@@ -185,7 +185,7 @@ pub(crate) enum Report {
     /// The wanted targets.
     Targets(TargetPart),
     /// Something happened.
-    Event(EventRow),
+    Event { event: EventRow },
     /// It can be asked, or why not.
     Health { fault: Option<String> },
     /// What there is to know about it: sentences that stay until the next ones.

@@ -229,7 +229,7 @@ impl Session {
         listen_to_signals(inputs.clone(), &[SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT])?;
         give_back_on_panic();
         let mut taken = Taken::take()?;
-        let size = taken.screen.size()?;
+        let size = taken.screen.get_frame().area();
         self.state.handle_press(keys::Press::Size(size.width, size.height));
         listen_to_keys(inputs);
         let mut timing = Timing::default();
@@ -267,20 +267,32 @@ impl Session {
     fn handle(&mut self, input: Input, taken: &mut Taken) -> Result<Ending, Refusal> {
         match input {
             Input::Told(told) => self.take(told)?,
-            Input::Press(press) => self.state.handle_press(press),
-            Input::Signal(SIGTSTP) => taken.suspend()?,
-            Input::Signal(SIGCONT) => taken.screen.clear()?,
+            Input::Press(press) => {
+                self.state.handle_press(press);
+                if let keys::Press::Size(..) = press {
+                    taken.start_over(self.state.size)?;
+                }
+            }
+            Input::Signal(SIGTSTP) => self.suspend(taken)?,
+            Input::Signal(SIGCONT) => taken.start_over(self.state.size)?,
             Input::Signal(_) => return Ok(Ending::Now),
         }
         for effect in self.state.take_effects() {
             match effect {
                 Effect::Quit => return Ok(Ending::Now),
-                Effect::Suspend => taken.suspend()?,
-                Effect::Redraw => taken.screen.clear()?,
+                Effect::Suspend => self.suspend(taken)?,
+                Effect::Redraw => taken.start_over(self.state.size)?,
                 Effect::Snapshot => self.state.message = Some(self.snapshot()),
             }
         }
         Ok(Ending::NotYet)
+    }
+
+    fn suspend(&mut self, taken: &mut Taken) -> Result<(), Refusal> {
+        taken.suspend()?;
+        let size = taken.screen.get_frame().area();
+        self.state.handle_press(keys::Press::Size(size.width, size.height));
+        Ok(())
     }
 
     /// Writes what is shown into a new file of the current folder, and says where.

@@ -1,10 +1,11 @@
 //! How is the terminal taken, and given back whatever happens? A guard; a panic, a signal and an error all end in its drop.
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size};
 use crossterm::{cursor, execute};
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
 use std::io::{self, Stdout};
 
 /// What is drawn on.
@@ -22,8 +23,17 @@ impl Taken {
     /// Those of the terminal.
     pub(crate) fn take() -> io::Result<Self> {
         take_over()?;
-        let screen = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| give_back())?;
+        let screen = empty(size()?).inspect_err(|_| give_back())?;
         Ok(Self { screen })
+    }
+
+    /// Forgets what is drawn, and draws on a terminal of that size from now on.
+    ///
+    /// # Errors
+    /// Those of the terminal.
+    pub(crate) fn start_over(&mut self, size: (u16, u16)) -> io::Result<()> {
+        self.screen = empty(size)?;
+        Ok(())
     }
 
     /// Gives it back for a while, stops the process, and takes it again when the process goes on.
@@ -34,7 +44,8 @@ impl Taken {
         give_back();
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
         take_over()?;
-        self.screen.clear()
+        // It may have another size by now, which nobody has told a process that stood still.
+        self.start_over(size()?)
     }
 }
 
@@ -42,6 +53,14 @@ impl Drop for Taken {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// An empty terminal. ratatui's own ways to clear one, or to follow its size, ask it where the cursor is; the answer comes in among the
+/// keys, where another thread takes it.
+fn empty((width, height): (u16, u16)) -> io::Result<Screen> {
+    execute!(io::stdout(), Clear(ClearType::All))?;
+    let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
+    Terminal::with_options(CrosstermBackend::new(io::stdout()), TerminalOptions { viewport })
 }
 
 fn take_over() -> io::Result<()> {

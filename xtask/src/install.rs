@@ -50,6 +50,9 @@ const NEEDS: &[Need] = &[
     Need { package: "nftables", presence: Presence::Program("nft"), tasks: &[Task::Test] },
     Need { package: "ethtool", presence: Presence::Program("ethtool"), tasks: &[Task::Test, Task::Bench] },
     Need { package: "util-linux", presence: Presence::Program("setpriv"), tasks: &[Task::Demo, Task::Test, Task::Bench] },
+    // A terminal that a test can look at, and the process in it.
+    Need { package: "tmux", presence: Presence::Program("tmux"), tasks: &[Task::Test] },
+    Need { package: "procps", presence: Presence::Program("pgrep"), tasks: &[Task::Test] },
     // Watches the probes; readelf reads the notes that announce them.
     Need { package: "bpftrace", presence: Presence::Program("bpftrace"), tasks: &[Task::Test, Task::Bench] },
     // Plugins of the tests are compiled as their authors would.

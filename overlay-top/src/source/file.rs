@@ -140,7 +140,7 @@ impl Source for File {
         telling.at = if self.place > 0 { self.place } else { before };
         telling.say(Report::Health { fault: None });
         telling.say(Report::Overlays { rows: self.observed.overlays(), unattributed: Default::default() });
-        self.observed.take_events().into_iter().for_each(|event| telling.say(Report::Event(event)));
+        self.observed.take_events().into_iter().for_each(|event| telling.say(Report::Event { event }));
         let begin = self.begin.unwrap_or(self.place);
         telling.say(Report::Playback(Playback { begin, at: self.place, packets: self.observed.packets, over: self.over }));
         telling.say(Report::Notes { sentences: self.fault.iter().cloned().chain(self.observed.note()).collect() });

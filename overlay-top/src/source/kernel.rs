@@ -52,7 +52,7 @@ impl KernelTables {
         let at = telling.at;
         let mut say = |key: &(String, String), event: &str, text: String| {
             let (from, subject) = key.clone();
-            telling.say(Report::Event(EventRow { at, from, event: event.to_owned(), subject, text }));
+            telling.say(Report::Event { event: EventRow { at, from, event: event.to_owned(), subject, text } });
         };
         for (key, state) in &now {
             match before.get(key) {

@@ -136,7 +136,7 @@ impl Source for Interfaces {
         };
         telling.say(Report::Health { fault });
         telling.say(Report::Overlays { rows: overlays, unattributed: BTreeMap::new() });
-        events.into_iter().for_each(|event| telling.say(Report::Event(event)));
+        events.into_iter().for_each(|event| telling.say(Report::Event { event }));
         telling.say(Report::Notes { sentences: notes });
         self.targets(wish, telling);
     }

@@ -366,7 +366,7 @@ pub(crate) fn follow(paths: &Paths, inputs: Sender<Input>) {
             // Why it cannot be asked is told by who asks for numbers.
             for event in client.events().into_iter().flatten() {
                 let Ok(event) = event else { break };
-                let told = Told { at: now(), by: NAME.to_owned(), report: Report::Event(event_row(event)) };
+                let told = Told { at: now(), by: NAME.to_owned(), report: Report::Event { event: event_row(event) } };
                 if inputs.send(Input::Told(vec![told])).is_err() {
                     return;
                 }

@@ -14,8 +14,8 @@ impl State {
         let mut said = Vec::new();
         for (name, known) in &self.sources {
             if let Some((fault, since)) = &known.fault {
-                let shown = if known.overlays.is_empty() { "" } else { "; the last values are shown" };
-                said.push(format!("{name} is gone since {}: {fault}{shown}", self.clock(*since)));
+                let shown = if known.overlays.is_empty() { "" } else { ", the last values are shown" };
+                said.push(format!("{name} is gone since {}{shown}: {fault}", self.clock(*since)));
             }
         }
         let current: Vec<&Known> = self.sources.values().filter(|known| known.fault.is_none()).collect();

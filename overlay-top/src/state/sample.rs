@@ -134,7 +134,7 @@ pub(crate) fn second(second: u64, wish: &Wish) -> Vec<Told> {
     if second == 4 {
         let event = |event: &str, subject: &str, text: &str| {
             let (event, subject, text) = (event.to_owned(), subject.to_owned(), text.to_owned());
-            Report::Event(EventRow { at: BEGIN + 4 * SECOND, from: "overlayd".into(), event, subject, text })
+            Report::Event { event: EventRow { at: BEGIN + 4 * SECOND, from: "overlayd".into(), event, subject, text } }
         };
         reports.push(event("answerer", "varpd", "away: it was killed"));
         reports.push(event("overlay-state", "ov77", "degraded: varpd is away: it was killed"));

@@ -38,7 +38,7 @@ impl State {
             // One that was asked for before, and comes late, would make the lines jump.
             Report::Targets(part) if part.wish < known.targets.wish => {}
             Report::Targets(part) => known.targets = part,
-            Report::Event(event) => self.happened(event),
+            Report::Event { event } => self.happened(event),
             Report::Health { fault } => self.heard_of(at, &by, fault),
             Report::Notes { sentences } => known.notes = sentences,
             Report::Playback(playback) => known.playback = Some(playback),
