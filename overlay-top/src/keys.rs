@@ -8,6 +8,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, Mou
 pub(crate) enum Action {
     Quit,
     Help,
+    Said,
     Screen(Screen),
     NextScreen,
     PreviousScreen,
@@ -106,6 +107,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     Binding { keys: "p, Space", does: "pause, go on", codes: &[(c('p'), Action::Pause), (c(' '), Action::Pause)] },
     Binding { keys: "+ -", does: "play a file faster, slower", codes: &[(c('+'), Action::Faster), (c('-'), Action::Slower)] },
     Binding { keys: "[ ]", does: "10 s back, forward in a file", codes: &[(c('['), Action::JumpBack), (c(']'), Action::JumpForward)] },
+    Binding { keys: "!", does: "everything that is wrong right now", codes: &[(c('!'), Action::Said)] },
     Binding { keys: "w", does: "write what is shown, as JSON", codes: &[(c('w'), Action::Snapshot)] },
     Binding { keys: "? h", does: "this help", codes: &[(c('?'), Action::Help), (c('h'), Action::Help)] },
     Binding { keys: "q", does: "end", codes: &[(c('q'), Action::Quit)] },

@@ -398,7 +398,7 @@ fn event_row(event: Event) -> EventRow {
             ("targets-flushed", overlay.to_string(), format!("{flushed} targets were forgotten"))
         }
         Happening::Answerer { attached, reason } => {
-            ("answerer", "varpd".to_owned(), because(if attached { "attached" } else { "away" }, &reason))
+            ("answerer", "varpd".to_owned(), reason.unwrap_or_else(|| if attached { "attached" } else { "away" }.to_owned()))
         }
         Happening::Missed { missed } => ("missed", NAME.to_owned(), format!("{missed} events came too fast to be shown")),
     };
@@ -433,7 +433,7 @@ mod tests {
             what: Happening::Answerer { attached: false, reason: Some("it was closed".to_owned()) },
         };
         let row = event_row(event);
-        assert_eq!((row.at, row.event.as_str(), row.text.as_str()), (7_000_000_001, "answerer", "away: it was closed"));
+        assert_eq!((row.at, row.event.as_str(), row.text.as_str()), (7_000_000_001, "answerer", "it was closed"));
     }
 
     #[test]

@@ -27,7 +27,8 @@ impl State {
                         self.mode = Mode::Help(top.saturating_add(4))
                     }
                     Mode::Help(top) if matches!(action, Some(Action::Up | Action::PageUp)) => self.mode = Mode::Help(top.saturating_sub(4)),
-                    Mode::Help(_) => {}
+                    Mode::Said if action == Some(Action::Quit) => self.effects.push(Effect::Quit),
+                    Mode::Help(_) | Mode::Said => {}
                     Mode::Table => {
                         if let Some(action) = action {
                             self.act(action);
@@ -48,6 +49,7 @@ impl State {
             Action::Redraw => self.effects.push(Effect::Redraw),
             Action::Snapshot => self.effects.push(Effect::Snapshot),
             Action::Help => self.mode = Mode::Help(0),
+            Action::Said => self.mode = Mode::Said,
             Action::Filter => self.mode = Mode::Typing(self.look().filter.text().to_owned()),
             Action::Screen(screen) => self.go(screen),
             Action::NextScreen => self.go(beside(self.screen, 1)),
@@ -179,7 +181,7 @@ impl State {
     }
 
     fn clicked(&mut self, column: u16, line: u16) {
-        if matches!(self.mode, Mode::Help(_)) {
+        if matches!(self.mode, Mode::Help(_) | Mode::Said) {
             self.mode = Mode::Table;
             return;
         }

@@ -13,6 +13,8 @@ mod lines;
 #[cfg(test)]
 pub(crate) mod sample;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 use crate::column::{DropLine, LookupLine, OverlayLine, Screen, TargetLine, VnicLine};
 use crate::filter::Filter;
@@ -63,6 +65,8 @@ pub(crate) enum Mode {
     Table,
     /// A filter is being typed.
     Typing(String),
+    /// All sentences about what is wrong.
+    Said,
     /// The help, from this line on.
     Help(usize),
 }

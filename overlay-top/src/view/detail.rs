@@ -64,7 +64,7 @@ fn bars(graph: &[u64], width: usize, most: u64) -> String {
 }
 
 /// Lines of a sentence, broken at blanks.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let Some(line) = lines.last_mut() else { continue };

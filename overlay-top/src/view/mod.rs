@@ -33,6 +33,10 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
         help::draw(buffer, theme, first, height);
         return;
     }
+    if state.mode == Mode::Said {
+        help::draw_said(buffer, theme, &state.diagnoses(), height);
+        return;
+    }
     let layout = Layout::of(state);
     put(buffer, 1, status(state, theme, width), width);
     for (line, text) in diagnoses(state, layout.diagnoses.into(), width) {
@@ -138,7 +142,7 @@ fn diagnoses(state: &State, lines: usize, width: u16) -> Vec<(u16, String)> {
     let more = all.len().saturating_sub(lines);
     let shown = all.iter().take(lines).enumerate();
     let text = |(place, sentence): (usize, &String)| {
-        let rest = if place + 1 == lines && more > 0 { format!(" (+{more})") } else { String::new() };
+        let rest = if place + 1 == lines && more > 0 { format!(" (+{more} !)") } else { String::new() };
         let room = usize::from(width).saturating_sub(1 + rest.len());
         (place as u16, format!(" {}{rest}", cut(&printable(sentence), room)))
     };

@@ -75,6 +75,9 @@ fn all_screens(size: (u16, u16)) -> String {
     let mut help = session(size, Screen::Overlays, 1);
     press(&mut help, Action::Help);
     let _ = write!(all, "== help\n{}", text(&drawn(&help, theme)));
+    let mut said = session(size, Screen::Overlays, 10);
+    press(&mut said, Action::Said);
+    let _ = write!(all, "== what is wrong\n{}", text(&drawn(&said, theme)));
     for screen in [Screen::Overlays, Screen::Drops] {
         let mut detail = session(size, screen, 10);
         press(&mut detail, Action::Down);

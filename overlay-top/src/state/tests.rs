@@ -1,0 +1,179 @@
+//! What do keys, clicks and reports do to the state? Scripted, without a terminal.
+
+use super::sample::{BEGIN, second, session, told};
+use super::{Effect, Lines, Mode, State};
+use crate::column::Screen;
+use crate::keys::{Action, Press};
+use crate::rows::{OverlayRow, Report, SECOND, TargetPart};
+use jiff::tz::TimeZone;
+
+fn act(state: &mut State, action: Action) {
+    state.handle_press(Press::Key(Some(action), None));
+}
+
+fn type_text(state: &mut State, text: &str) {
+    text.chars().for_each(|letter| state.handle_press(Press::Key(None, Some(letter))));
+}
+
+fn names(state: &State) -> Vec<String> {
+    match &state.lines {
+        Lines::Overlays(lines) => lines.iter().map(|line| line.row.name.clone()).collect(),
+        Lines::Targets(_, lines) => lines.iter().map(|line| line.row.mac.to_string()).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A state that knows `count` overlays, `ov0` to the last.
+fn many(count: u32) -> State {
+    let mut state = State::new(["overlayd".to_owned()], (80, 24), TimeZone::UTC);
+    let row = |number: u32| OverlayRow {
+        name: format!("ov{number}"),
+        vni: Some(number),
+        tx_packets: u64::from(number % 7),
+        state: "up".into(),
+        ..OverlayRow::default()
+    };
+    let rows = (0..count).map(row).collect();
+    state.handle_all([told(0, "overlayd", Report::Overlays { rows, unattributed: Default::default() })]);
+    state
+}
+
+#[test]
+fn any_column_sorts_both_ways_and_equal_lines_stay() {
+    let mut state = many(20);
+    assert_eq!(names(&state)[..3], ["ov0", "ov1", "ov10"]);
+    act(&mut state, Action::SortRight);
+    assert_eq!(names(&state)[..3], ["ov0", "ov1", "ov2"], "by VNI, from the smallest on");
+    act(&mut state, Action::Reverse);
+    assert_eq!(names(&state)[..3], ["ov19", "ov18", "ov17"]);
+    act(&mut state, Action::SortLeft);
+    act(&mut state, Action::Reverse);
+    assert_eq!(names(&state)[0], "ov9");
+    state.handle_press(Press::Click(1, 3));
+    assert_eq!(names(&state)[0], "ov0", "a click on the head of the column reverses it");
+    state.handle_press(Press::Click(20, 3));
+    assert_eq!(names(&state)[..2], ["ov0", "ov1"], "and on another one sorts by that");
+}
+
+#[test]
+fn the_cursor_stays_within_the_lines_and_the_lines_follow_it() {
+    let mut state = many(100);
+    act(&mut state, Action::Up);
+    assert_eq!((state.look().cursor, state.look().top), (0, 0));
+    act(&mut state, Action::Last);
+    assert_eq!((state.look().cursor, state.look().top), (99, 81), "19 lines are visible");
+    act(&mut state, Action::Down);
+    assert_eq!(state.look().cursor, 99);
+    act(&mut state, Action::PageUp);
+    assert_eq!((state.look().cursor, state.look().top), (80, 80));
+    state.handle_press(Press::Scroll(-3));
+    assert_eq!(state.look().cursor, 77);
+    state.handle_press(Press::Click(5, 4));
+    assert_eq!((state.look().cursor, state.detail), (77, true), "a click on the chosen line opens it");
+    state.handle_all([told(1, "overlayd", Report::Overlays { rows: vec![], unattributed: Default::default() })]);
+    assert_eq!((state.look().cursor, state.look().top, state.total), (0, 0, 0));
+    assert_eq!(state.detail(), None);
+}
+
+#[test]
+fn a_filter_is_typed_and_one_that_is_wrong_stays_to_be_mended() {
+    let mut state = many(20);
+    act(&mut state, Action::Filter);
+    type_text(&mut state, "vni:3-5x");
+    state.handle_press(Press::Key(None, Some('\x08')));
+    type_text(&mut state, "\n");
+    assert_eq!(names(&state), ["ov3", "ov4", "ov5"]);
+    act(&mut state, Action::Filter);
+    assert_eq!(state.mode, Mode::Typing("vni:3-5".to_owned()));
+    type_text(&mut state, " vnid:1\n");
+    assert!(state.message.as_ref().is_some_and(|sentence| sentence.starts_with("vnid: not a column")), "{:?}", state.message);
+    assert_eq!(state.mode, Mode::Typing("vni:3-5 vnid:1".to_owned()));
+    type_text(&mut state, "\x1b");
+    assert_eq!((state.mode.clone(), names(&state).len()), (Mode::Table, 3));
+    act(&mut state, Action::Back);
+    assert_eq!(names(&state).len(), 20);
+    // A letter that is a key elsewhere is a letter here.
+    act(&mut state, Action::Filter);
+    state.handle_press(Press::Key(Some(Action::Quit), Some('q')));
+    assert_eq!((state.mode.clone(), state.take_effects()), (Mode::Typing("q".to_owned()), vec![]));
+    state.handle_press(Press::Key(Some(Action::Quit), None));
+    assert_eq!(state.take_effects(), [Effect::Quit], "but not with Ctrl");
+}
+
+#[test]
+fn a_paused_screen_does_not_change_and_goes_on_with_what_is_then() {
+    let mut state = session((80, 24), Screen::Overlays, 3);
+    act(&mut state, Action::Pause);
+    assert!(state.wish().paused);
+    let before = format!("{:?}", state.lines);
+    let wish = state.wish().clone();
+    state.handle_all(second(4, &wish));
+    assert_eq!(format!("{:?}", state.lines), before);
+    assert_eq!(state.events.len(), 2, "what happens is kept");
+    act(&mut state, Action::Pause);
+    state.handle_all(second(5, &wish));
+    let Lines::Overlays(lines) = &state.lines else { panic!() };
+    assert_eq!(lines[1].rates.tx_packets, Some(1500.0), "over both seconds");
+}
+
+#[test]
+fn the_targets_of_an_overlay_are_wished_and_come_as_a_window() {
+    let mut state = many(3);
+    let number = state.wish().number;
+    act(&mut state, Action::Down);
+    act(&mut state, Action::Targets);
+    let wish = state.wish().clone();
+    assert!(wish.number > number);
+    assert_eq!((wish.overlay.clone(), wish.offset, wish.limit), (Some((String::new(), "ov1".to_owned())), 0, 19));
+    let part = |offset: u64, wish: u64| TargetPart { total: 1_000_000, offset, wish, ..TargetPart::default() };
+    state.handle_all([told(1, "overlayd", Report::Targets(part(0, wish.number)))]);
+    act(&mut state, Action::Last);
+    assert_eq!((state.wish().offset, state.look().cursor), (999_981, 999_999));
+    let newer = state.wish().number;
+    state.handle_all([told(2, "overlayd", Report::Targets(part(999_981, newer)))]);
+    state.handle_all([told(2, "overlayd", Report::Targets(part(0, wish.number)))]);
+    assert!(matches!(state.lines, Lines::Targets(999_981, _)), "an answer that comes late changes nothing");
+    act(&mut state, Action::Back);
+    assert_eq!(state.wish().overlay, None);
+}
+
+#[test]
+fn whoever_is_gone_is_said_since_when_and_its_values_stay_grey() {
+    let mut state = session((80, 24), Screen::Overlays, 2);
+    let gone = |second: u64, fault: Option<&str>| told(second, "overlayd", Report::Health { fault: fault.map(str::to_owned) });
+    state.handle_all([gone(3, Some("nobody listens")), gone(9, Some("still nobody"))]);
+    assert_eq!(state.diagnoses(), ["overlayd is gone since 03:04:08, the last values are shown: still nobody"]);
+    let Lines::Overlays(lines) = &state.lines else { panic!() };
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.stale));
+    state.handle_all([gone(10, None)]);
+    assert!(state.diagnoses().iter().all(|sentence| !sentence.contains("gone")), "{:?}", state.diagnoses());
+    let events: Vec<&str> = state.events.iter().map(|event| event.event.as_str()).collect();
+    assert_eq!(events, ["source-gone", "source-back"]);
+    assert_eq!(state.now, BEGIN + 10 * SECOND);
+}
+
+#[test]
+fn a_drop_that_grows_is_said_with_its_reason_and_what_that_means() {
+    let state = session((80, 24), Screen::Drops, 10);
+    let said = state.diagnoses();
+    let meaning = "The entry's queue of frames that wait for an answer is full";
+    assert!(said.contains(&format!("ov77 drops 7/s for pending-full. {meaning}")), "{said:?}");
+    assert_eq!(said.len(), 4, "{said:?}");
+    assert!(said[0].starts_with("2 targets wait on ov77, the oldest for 6.0s"), "{said:?}");
+    assert!(said[2].starts_with("VNIC w77 failed: netns red"), "{said:?}");
+    let Lines::Drops(lines) = &state.lines else { panic!() };
+    let shown: Vec<_> = lines.iter().map(|line| (line.reason.as_str(), line.count, line.rate)).collect();
+    assert_eq!(shown, [("pending-full", 49, Some(7.0)), ("unknown-vni", 5, Some(0.0)), ("no-port", 3, Some(0.0))]);
+}
+
+#[test]
+fn only_a_file_has_a_speed() {
+    let mut state = many(1);
+    act(&mut state, Action::Faster);
+    assert!(state.message.is_some() && state.wish().pace.speed == 1.0);
+    let playback = crate::rows::Playback::default();
+    state.handle_all([told(1, "overlayd", Report::Playback(playback))]);
+    act(&mut state, Action::Faster);
+    act(&mut state, Action::JumpBack);
+    assert_eq!((state.wish().pace.speed, state.wish().pace.jumps, &state.message), (2.0, -10, &None));
+}
