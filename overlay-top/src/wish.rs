@@ -34,6 +34,8 @@ pub(crate) struct Wish {
     pub(crate) filter: Filter,
     pub(crate) offset: usize,
     pub(crate) limit: usize,
+    /// Whether all tables are to be asked each time, however many there are.
+    pub(crate) thorough: bool,
     /// Whether only wishes are answered, and nothing is looked at by itself.
     pub(crate) paused: bool,
     pub(crate) pace: Pace,
@@ -50,6 +52,7 @@ impl Wish {
             filter: Filter::default(),
             offset: 0,
             limit: 0,
+            thorough: false,
             paused: false,
             pace: Pace { speed: 1.0, jumps: 0 },
         }

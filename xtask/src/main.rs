@@ -52,7 +52,7 @@ const TASKS: &[Usage] = &[
         task: Task::Bench,
         word: "bench",
         arguments: "[NAME [OPTION..]]",
-        does: "measure and write docs/benchmarks.md; names: decode, live, engine, lookup, table, datapath, probes (the last two: --quick, --only NAME,..)",
+        does: "measure and write docs/benchmarks.md; names: decode, live, engine, lookup, table, top, datapath, probes (the last three: --quick)",
     },
     Usage {
         task: Task::Fuzz,

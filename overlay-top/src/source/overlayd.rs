@@ -5,7 +5,7 @@
 //! What a filter asks that overlayd does not understand is asked here, of as many rows as a page can have.
 
 use super::{Input, Source, Telling, now};
-use crate::column::{Line, TargetLine};
+use crate::column::{Line, Screen, TargetLine};
 use crate::filter::{Test, Word};
 use crate::rows::{EventRow, LookupRow, OverlayRow, Report, TargetPart, TargetRow, Told, VnicRow};
 use crate::state::MERGED_MAX;
@@ -124,13 +124,14 @@ impl Overlayd {
         }
         // The first rows of each, up to the window's end.
         let needed = if wish.limit > MERGED_MAX { usize::MAX } else { (wish.offset + wish.limit).min(MERGED_MAX) };
-        let same = Wish { number: 0, offset: 0, limit: needed, ..wish.clone() };
+        // Another window, or another screen, is answered from the same rows.
+        let same = Wish { number: 0, screen: Screen::Targets, offset: 0, limit: needed, paused: false, ..wish.clone() };
         if self.parts_for.as_ref() != Some(&same) {
             self.parts.clear();
             self.parts_for = Some(same);
         }
         self.parts.retain(|name, _| tables.iter().any(|table| table.name.as_str() == name));
-        let turns = if wish.limit > MERGED_MAX { tables.len() } else { tables.len().min(TABLES_MAX) };
+        let turns = if wish.thorough { tables.len() } else { tables.len().min(TABLES_MAX) };
         for place in 0..turns {
             let table = &tables[(self.turn + place) % tables.len()];
             let part = self.window(table, wish, 0, needed)?;
@@ -141,7 +142,7 @@ impl Overlayd {
         let all: u64 = tables.iter().map(|table| table.targets as u64).sum();
         if self.parts.len() < tables.len() {
             part.remark = Some(format!("{} of {} tables have been asked so far", self.parts.len(), tables.len()));
-        } else if needed < usize::MAX && all > needed as u64 && wish.filter.is_empty() {
+        } else if !wish.thorough && all > MERGED_MAX as u64 && wish.filter.is_empty() {
             part.remark = Some(format!("the first {MERGED_MAX} of {all} targets can be scrolled to; t on an overlay shows all of its own"));
             part.total = part.total.min(MERGED_MAX as u64);
         }
@@ -409,7 +410,6 @@ fn event_row(event: Event) -> EventRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::column::Screen;
     use crate::filter::Filter;
 
     fn pushed(text: &str) -> (String, bool) {

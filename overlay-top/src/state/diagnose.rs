@@ -1,7 +1,7 @@
 //! What is going wrong right now? Sentences, the most important first.
 
 use super::{Known, State};
-use crate::column::DropLine;
+use crate::column::{DropLine, Screen};
 use crate::rows::SECOND;
 use crate::value::{age, short};
 
@@ -22,16 +22,20 @@ impl State {
         said.extend(waiting(&current));
         said.extend(faults(&current));
         said.extend(drops(&self.drop_lines()));
-        for known in &current {
-            said.extend(known.notes.iter().cloned());
-        }
+        said.extend(self.remarks());
         said
     }
 
-    /// Whether one of them is a fault, and not only a remark.
-    pub(crate) fn has_faults(&self) -> bool {
-        let notes: usize = self.sources.values().filter(|known| known.fault.is_none()).map(|known| known.notes.len()).sum();
-        self.diagnoses().len() > notes
+    /// What is no fault, and still worth knowing.
+    fn remarks(&self) -> Vec<String> {
+        let current = self.sources.values().filter(|known| known.fault.is_none());
+        let remark = |known: &Known| known.targets.remark.clone().filter(|_| self.screen == Screen::Targets);
+        current.flat_map(|known| known.notes.iter().cloned().chain(remark(known))).collect()
+    }
+
+    /// Whether one of these is a fault, and not only a remark.
+    pub(crate) fn has_faults(&self, said: &[String]) -> bool {
+        said.len() > self.remarks().len()
     }
 }
 

@@ -264,6 +264,7 @@ impl State {
                 (false, Screen::Targets) => visible,
                 (false, _) => 0,
             },
+            thorough: self.everything,
             paused: self.paused,
             pace: crate::wish::Pace { speed: self.speed, jumps: self.jumps },
         };

@@ -39,8 +39,9 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
     }
     let layout = Layout::of(state);
     put(buffer, 1, status(state, theme, width), width);
-    for (line, text) in diagnoses(state, layout.diagnoses.into(), width) {
-        let style = if state.has_faults() { theme.signal() } else { theme.quiet() };
+    let said = state.diagnoses();
+    for (line, text) in diagnoses(&said, layout.diagnoses.into(), width) {
+        let style = if state.has_faults(&said) { theme.signal() } else { theme.quiet() };
         put(buffer, 2 + line, Line::styled(text, style), width);
     }
     let heads = 2 + layout.diagnoses;
@@ -137,8 +138,7 @@ fn status(state: &State, theme: Theme, width: u16) -> Line<'static> {
 }
 
 /// The sentences that there is room for; the last one says how many more there are.
-fn diagnoses(state: &State, lines: usize, width: u16) -> Vec<(u16, String)> {
-    let all = state.diagnoses();
+fn diagnoses(all: &[String], lines: usize, width: u16) -> Vec<(u16, String)> {
     let more = all.len().saturating_sub(lines);
     let shown = all.iter().take(lines).enumerate();
     let text = |(place, sentence): (usize, &String)| {

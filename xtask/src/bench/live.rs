@@ -306,7 +306,7 @@ fn within_ceiling(otherwise: &str, mut holds: impl FnMut() -> bool) -> Outcome {
 }
 
 /// The time of a process, user and system, as getrusage(2) would give it.
-fn cpu_seconds(pid: u32) -> Outcome<f64> {
+pub(super) fn cpu_seconds(pid: u32) -> Outcome<f64> {
     let path = format!("/proc/{pid}/stat");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{path} cannot be read: {error}"))?;
     ticks_in(&text).map(|ticks| ticks as f64 / TICKS).ok_or_else(|| format!("{path} has no times: `{}`", text.trim()))

@@ -11,6 +11,7 @@ mod lookup;
 mod measure;
 mod page;
 mod table;
+mod top;
 mod traffic;
 
 use crate::run::{Outcome, Workspace, step};
@@ -25,6 +26,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("engine", |workspace, words| plain(words).and_then(|()| engine::run(workspace))),
     ("lookup", |workspace, words| plain(words).and_then(|()| lookup::run(workspace))),
     ("table", |workspace, words| plain(words).and_then(|()| table::run(workspace))),
+    ("top", top::run),
     ("datapath", datapath::run),
     ("probes", datapath::probes::run),
 ];
