@@ -158,3 +158,65 @@ impl Source for File {
         Some(if self.over { Duration::from_secs(1) } else { PACE })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::Told;
+    use crate::wish::Pace;
+
+    /// Eight packets, a second between each two.
+    fn capture() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../captures/corpus/vxlan.pcap")
+    }
+
+    /// Looks once, after `jumps` seconds were jumped over in all: what was told, and where the file is then.
+    fn look(file: &mut File, jumps: i64, speed: f64) -> (Vec<Told>, Playback) {
+        let name = file.name();
+        let mut telling = Telling { at: 1, by: &name, told: Vec::new() };
+        let wish = Wish { pace: Pace { speed, jumps }, limit: 100, ..Wish::first() };
+        file.look(&wish, &mut telling);
+        let playback = telling.told.iter().find_map(|told| match &told.report {
+            Report::Playback(playback) => Some(playback.clone()),
+            _ => None,
+        });
+        (telling.told, playback.unwrap())
+    }
+
+    fn restarts(told: &[Told]) -> usize {
+        told.iter().filter(|told| told.report == Report::Restart).count()
+    }
+
+    #[test]
+    fn time_goes_forward_and_back_as_it_is_told() {
+        let mut file = File::open(capture(), Config::default(), false).unwrap();
+        let (told, playback) = look(&mut file, 0, 0.1);
+        assert_eq!((playback.packets, playback.over, restarts(&told)), (1, false, 0), "the first packet is where it begins");
+        let begin = playback.begin;
+        // The clock of the test runs, too: slowly, so that no packet more comes by it.
+        let (told, playback) = look(&mut file, 3, 0.1);
+        assert_eq!((playback.packets, restarts(&told)), (4, 0));
+        assert!(playback.at >= begin + 3 * SECOND && told.iter().all(|told| told.at >= begin), "reports have the file's time");
+        let (told, playback) = look(&mut file, 1, 0.1);
+        assert_eq!((playback.packets, restarts(&told)), (2, 1), "an earlier place is read from the beginning");
+        let (_, playback) = look(&mut file, 1000, 0.1);
+        assert_eq!((playback.packets, playback.over, playback.at), (8, true, begin + 7 * SECOND));
+        let (told, playback) = look(&mut file, -5000, 0.1);
+        assert_eq!((playback.packets, playback.over, restarts(&told)), (1, false, 1), "there is nothing before the first packet");
+        assert_eq!(file.pace(), Some(PACE));
+    }
+
+    #[test]
+    fn the_whole_file_is_read_at_once_where_nobody_watches() {
+        let mut file = File::open(capture(), Config::default(), true).unwrap();
+        let (told, playback) = look(&mut file, 0, 1.0);
+        assert_eq!((playback.packets, playback.over), (8, true));
+        let overlays = told.iter().find_map(|told| match &told.report {
+            Report::Overlays { rows, .. } => Some(rows.clone()),
+            _ => None,
+        });
+        let overlays = overlays.unwrap();
+        let [row] = overlays.as_slice() else { panic!("{overlays:?}") };
+        assert_eq!((row.name.as_str(), row.vni, row.rx_packets, row.tx_packets, row.targets), ("vxlan77", Some(77), 8, 0, Some(2)));
+    }
+}

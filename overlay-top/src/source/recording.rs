@@ -105,8 +105,10 @@ impl Replay {
         let first: Option<First> = replay.line()?.and_then(|line| serde_json::from_slice(&line).ok());
         match first {
             Some(First { recording, schema: SCHEMA }) if recording == "overlay-top" => Ok(replay),
-            Some(First { schema, .. }) => Err(format!("{}: a recording of schema {schema}; {SCHEMA} is understood", replay.path.display())),
-            None => Err(format!("{}: not a recording of overlay-top; captures are read with -r", replay.path.display())),
+            Some(First { recording, schema }) if recording == "overlay-top" => {
+                Err(format!("{}: a recording of schema {schema}; {SCHEMA} is understood", replay.path.display()))
+            }
+            _ => Err(format!("{}: not a recording of overlay-top; captures are read with -r", replay.path.display())),
         }
     }
 
@@ -224,5 +226,77 @@ impl Source for Replay {
 
     fn pace(&self) -> Option<Duration> {
         Some(if self.over { Duration::from_secs(1) } else { PACE })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sample::{BEGIN, second};
+    use crate::wish::Pace;
+
+    fn look(replay: &mut Replay, jumps: i64) -> Vec<Told> {
+        let mut telling = Telling { at: 1, by: "replay", told: Vec::new() };
+        let wish = Wish { pace: Pace { speed: 0.1, jumps }, limit: 100, ..Wish::first() };
+        replay.look(&wish, &mut telling);
+        telling.told
+    }
+
+    fn last_second(told: &[Told]) -> Option<u64> {
+        let overlays = told.iter().filter(|told| matches!(told.report, Report::Overlays { .. }));
+        overlays.map(|told| (told.at - BEGIN) / SECOND).next_back()
+    }
+
+    #[test]
+    fn a_recording_is_played_at_the_pace_at_which_it_was_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("session.ndjson");
+        let wish = Wish { limit: TARGETS, ..Wish::first() };
+        let mut recorder = Recorder::create(&path).unwrap();
+        (0..10).for_each(|number| recorder.keep(&second(number, &wish)).unwrap());
+        drop(recorder);
+
+        let mut replay = Replay::open(path.clone(), false).unwrap();
+        assert_eq!(last_second(&look(&mut replay, 0)), Some(0));
+        let told = look(&mut replay, 5);
+        assert_eq!(last_second(&told), Some(5));
+        let targets: Vec<u64> = told
+            .iter()
+            .filter_map(|told| match &told.report {
+                Report::Targets(part) => Some(part.total),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(targets, [4], "once, as they were last");
+        assert_eq!(told.iter().filter(|told| matches!(told.report, Report::Event { .. })).count(), 2);
+        let told = look(&mut replay, 2);
+        assert!(told.iter().any(|told| told.report == Report::Restart && told.by == "overlayd"), "{told:?}");
+        assert_eq!(last_second(&told), Some(2));
+        assert_eq!(last_second(&look(&mut replay, 100)), Some(9));
+        assert!(Recorder::create(&path).err().is_some_and(|sentence| sentence.contains("File exists")));
+    }
+
+    #[test]
+    fn what_is_no_recording_or_a_broken_one_is_a_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let opened = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Replay::open(path.clone(), true)
+        };
+        for text in ["", "{}", "\n", "{\"recording\":\"other\",\"schema\":1}\n"] {
+            let refused = opened(text).err().unwrap_or_else(|| panic!("{text} was taken"));
+            assert!(refused.contains("recording"), "{text}: {refused}");
+        }
+        assert!(
+            opened("{\"recording\":\"overlay-top\",\"schema\":2}\n").err().unwrap().ends_with("a recording of schema 2; 1 is understood")
+        );
+        let mut replay = opened("{\"recording\":\"overlay-top\",\"schema\":1}\n{\"at\":1}\n").unwrap();
+        let told = look(&mut replay, 0);
+        let said = told.iter().find_map(|told| match &told.report {
+            Report::Notes { sentences } => sentences.first().cloned(),
+            _ => None,
+        });
+        assert!(said.as_ref().is_some_and(|sentence| sentence.contains("file: line 2: ")), "{said:?}");
     }
 }
