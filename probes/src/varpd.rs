@@ -99,7 +99,7 @@ provider! { varpd;
         pid: u32 = "process that runs it",
         loaded: u8 = "1 if it can be used",
         plugin: str = "plugin; its file where it has not said its name",
-        what: str = "its version, or why it was refused",
+        what: str = "why it was refused; empty if it can be used",
     ) "usdt:*:varpd:plugin-load { printf(\"%s: %d %s\\n\", str(arg2), arg1, str(arg3)); }"
 
     /// A plugin's program has ended, or was ended because it hung; it is started again.

@@ -98,7 +98,7 @@ pub(crate) fn fire<const SITE: u32>(mut said: impl FnMut(fmt::Arguments<'_>)) {
     fire!("instance-start" varpd instance_start SITE, 77_u32, 1_u8, files, Text("ov0"));
     fire!("instance-stop" varpd instance_stop SITE, 77_u32, files, Text("ov0"));
     fire!("instance-state" varpd instance_state SITE, 1_u8, files, Text("mapping.json: 1:1: found nothing"));
-    fire!("plugin-load" varpd plugin_load 4_194_304_u32, SITE as u8, Text("acme"), Text("1.0"));
+    fire!("plugin-load" varpd plugin_load 4_194_304_u32, SITE as u8, Text("acme"), nothing);
     fire!("plugin-crash" varpd plugin_crash 4_194_304_u32, SITE, Text("acme"), Text("signal 11"));
     fire!("mapping" varpd mapping SITE, 1_000_000_u32, 0_u32, 1_u8, Text("/etc/overlay/mapping.json"));
     fire!("connection" varpd connection 1_u8, SITE, nothing);

@@ -17,6 +17,7 @@ fn a_tracer_sees_crashes_and_answers_that_come_late_or_not_at_all() {
     let script = r#"BEGIN { printf("watching\n"); }
         usdt:*:varpd:answer-late { printf("late %d %s\n", arg0, str(arg2)); }
         usdt:*:varpd:answer-missing { printf("missing %d %s\n", arg0, str(arg2)); }
+        usdt:*:varpd:plugin-load { printf("load %d %s\n", arg1, str(arg2)); }
         usdt:*:varpd:plugin-crash { printf("crash %d %s: %s\n", arg1, str(arg2), str(arg3)); }"#;
     let pid = asker.varpd().id().to_string();
     let mut tracer = bpftrace.run(Path::new("/"), ["-B", "line", "-p", &pid, "-e", script]).start();
@@ -29,6 +30,8 @@ fn a_tracer_sees_crashes_and_answers_that_come_late_or_not_at_all() {
         "late 1 badly\n".to_owned(),
         format!("missing {never} badly\n"),
         "crash 1 badly: it was ended by signal 11 (SIGSEGV)\n".to_owned(),
+        // After the crash, again.
+        "load 1 badly\n".to_owned(),
     ];
     let seen = tracer.wait_for("what goes wrong", |printed| lines.iter().all(|line| printed.contains(line)));
     assert_eq!(seen.matches("late ").count(), 1, "{seen}");

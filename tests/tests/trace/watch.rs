@@ -2,7 +2,7 @@
 
 use overlay_client::{Client, VarpdClient};
 use overlay_probes::{CATALOGUE, Kind, Probe};
-use overlay_tests::{Ended, Peer, Running, is_root, skip, workspace};
+use overlay_tests::{Ended, Peer, Running, is_root, skip};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -55,17 +55,13 @@ impl Watched for VarpdClient {
 
 /// What only plugins of others make varpd fire.
 pub(crate) const BY_PLUGINS: [&str; 4] = ["answer-missing", "answer-late", "plugin-load", "plugin-crash"];
-/// Of these, the ones that have no place in varpd before there are such plugins.
-const NOWHERE: [&str; 3] = ["answer-late", "plugin-load", "plugin-crash"];
-/// Where it is tested that they fire. Where the folder is not, there are no such plugins yet.
+/// Where it is tested that they fire.
 pub(crate) const PLUGINS: &str = "tests/tests/plugins";
 
 /// The probes of a provider that the daemons have. Their places are numbers in what bpftrace runs: names would take room that a program for
 /// the kernel does not have.
 pub(crate) fn probes_of(provider: &str) -> Vec<&'static Probe> {
-    let plugins = workspace().join(PLUGINS).is_dir();
-    let there = |probe: &&Probe| probe.provider == provider && (plugins || provider != "varpd" || !NOWHERE.contains(&probe.name));
-    CATALOGUE.iter().filter(there).collect()
+    CATALOGUE.iter().filter(|probe| probe.provider == provider).collect()
 }
 
 /// A bpftrace at work.

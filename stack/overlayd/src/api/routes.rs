@@ -10,8 +10,8 @@ use overlay_api::control::{
     TargetQuery, TraceRequest, TracesRequest, VnicQuery,
 };
 use overlay_serve::{
-    Answered, ApiThread, Asked, Call, ControlSocket, Json, Named, NamedTarget, Operator, Route, Shared, created, done, lines, lines_of, ok, page,
-    unchanged, with_refusals,
+    Answered, ApiThread, Asked, Call, ControlSocket, Json, Named, NamedTarget, Operator, Route, Shared, created, done, lines, lines_of, ok,
+    page, unchanged, with_refusals,
 };
 use serde::Serialize;
 use std::io;

@@ -133,7 +133,7 @@ impl Keeper {
                 let writer = Arc::clone(&speech);
                 let thread = Builder::new().name("writer".to_owned()).spawn(move || writer.send_all());
                 let end = match &thread {
-                    Ok(_) => self.converse(&stream, &speech),
+                    Ok(_) => self.converse(&stream, &speech, child.id()),
                     Err(error) => End::Misspoke(format!("no thread is left: {error}")),
                 };
                 speech.end();
@@ -153,7 +153,7 @@ impl Keeper {
         otherwise.unwrap_or(how)
     }
 
-    fn converse(&mut self, stream: &UnixStream, speech: &Arc<Speech>) -> End {
+    fn converse(&mut self, stream: &UnixStream, speech: &Arc<Speech>, pid: u32) -> End {
         let mut buffer = vec![0; PACKET_MAX + 1];
         let (mut heard, mut pinged, mut ticked) = (Instant::now(), Instant::now(), Instant::now());
         let (begun, mut greeted) = (Instant::now(), false);
@@ -173,13 +173,16 @@ impl Keeper {
                     for message in answers(buffer.get(..length).unwrap_or(&[])) {
                         match message {
                             Ok(FromVarpd::Verified(verified)) if verified.token == ITSELF => {
-                                return End::Refused(verified.problem.unwrap_or_default());
+                                let problem = verified.problem.unwrap_or_default();
+                                overlay_probes::varpd::plugin_load(pid, 0, self.shared.name(), &problem);
+                                return End::Refused(problem);
                             }
                             Ok(FromVarpd::Hello(hello)) if !greeted => {
                                 greeted = true;
                                 if let Err(end) = self.greeted(hello.plugins) {
                                     return end;
                                 }
+                                overlay_probes::varpd::plugin_load(pid, 1, self.shared.name(), "");
                                 self.shared.attach(speech);
                             }
                             Ok(message) if greeted => self.shared.hear(message),
