@@ -1,0 +1,261 @@
+//! What did the user ask for? Commands and options as typed; parsing only validates and opens nothing.
+
+use crate::edit::place::{Map, Set};
+use crate::edit::tunnel::{Encapsulation, STATIONS, Tunnel};
+use crate::edit::{OnRefusal, Recipe};
+use crate::examples as text;
+use clap::{ArgGroup, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use overlay_captures::Format;
+use overlay_decoder::{Mac, Ul3, Vni};
+use overlay_engine::outer::Stations;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Edits captures of overlay networks, and carries them through the overlay stack offline.
+///
+/// Captures are pcap, pcapng and snoop files, compressed or not; - is standard input or output. What is written as a file is there
+/// whole, or not at all.
+#[derive(Parser, Debug)]
+#[command(name = "overlay-replay", version, after_help = text::EXAMPLES, max_term_width = 100, color = ColorChoice::Never,
+    disable_help_subcommand = true, override_usage = "overlay-replay COMMAND [OPTIONS] CAPTURE"
+)]
+pub(crate) struct Flags {
+    /// Print the man page or a shell's completions.
+    #[arg(long, hide = true, value_enum)]
+    pub(crate) generate: Option<GenerateFlag>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What to generate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum GenerateFlag {
+    /// The man page.
+    Man,
+    /// Completions for bash.
+    Bash,
+    /// Completions for zsh.
+    Zsh,
+    /// Completions for fish.
+    Fish,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Put packets into tunnels and take them out, change addresses and networks, cut, make anonymous.
+    #[command(after_help = text::EDIT, override_usage = "overlay-replay edit [OPTIONS] -w FILE CAPTURE")]
+    Edit(Edit),
+}
+
+/// `edit`.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("work").required(true).multiple(true).args(["decap", "encap", "vni_map", "set", "map", "anonymise", "mtu"]))]
+pub(crate) struct Edit {
+    /// Take the outermost tunnel off, or the N outermost ones.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+        value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) decap: Option<u8>,
+
+    /// Put each packet into a tunnel: vxlan, geneve or nvgre.
+    #[arg(long, value_name = "ENCAP", requires_all = ["vni", "from", "to"], value_enum, hide_possible_values = true)]
+    pub(crate) encap: Option<Encapsulation>,
+
+    /// The virtual network of the tunnel.
+    #[arg(long, requires = "encap")]
+    pub(crate) vni: Option<Vni>,
+
+    /// Where the tunnel begins.
+    #[arg(long, value_name = "IP", requires = "encap")]
+    pub(crate) from: Option<IpAddr>,
+
+    /// Where it ends, with a port if it is another than 4789 (vxlan) or 6081 (geneve).
+    #[arg(long, value_name = "UL3", requires = "encap")]
+    pub(crate) to: Option<Ul3>,
+
+    /// The outer Ethernet source.
+    #[arg(long, value_name = "MAC", requires = "encap", default_value_t = STATIONS.source)]
+    pub(crate) from_mac: Mac,
+
+    /// The outer Ethernet destination.
+    #[arg(long, value_name = "MAC", requires = "encap", default_value_t = STATIONS.destination)]
+    pub(crate) to_mac: Mac,
+
+    /// The outer TTL or hop limit.
+    #[arg(long, value_name = "HOPS", requires = "encap", default_value_t = 64, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) ttl: u8,
+
+    /// Give virtual networks other numbers, at any depth.
+    #[arg(long, value_name = "OLD=NEW,..", value_delimiter = ',')]
+    pub(crate) vni_map: Vec<VniPair>,
+
+    /// Write a value to a place; repeatable.
+    #[arg(long, value_name = "PLACE=VALUE")]
+    pub(crate) set: Vec<Set>,
+
+    /// Replace a value, or the prefix of an address, where it is found at a place; repeatable.
+    #[arg(long, value_name = "PLACE=OLD=NEW")]
+    pub(crate) map: Vec<Map>,
+
+    /// Give all stations other addresses, the same ones everywhere, and blank what packets carry.
+    #[arg(long)]
+    pub(crate) anonymise: bool,
+
+    /// What decides who becomes whom, 32 hexadecimal digits; random otherwise. Whoever has it can find out.
+    #[arg(long, value_name = "HEX", requires = "anonymise")]
+    pub(crate) key: Option<Key>,
+
+    /// Cut packets whose outer IP packet is longer than this.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(68..=65535))]
+    pub(crate) mtu: Option<u32>,
+
+    /// What becomes of packets that cannot be edited: keep them as they were, drop them, or fail and write nothing.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnRefusal::Keep, hide_possible_values = true)]
+    pub(crate) refused: OnRefusal,
+
+    /// The format to write: pcap, pcapng or snoop; otherwise what FILE ends in, or that of CAPTURE.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<FormatName>,
+
+    /// The file to write.
+    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// The capture to read.
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) input: PathBuf,
+}
+
+impl Edit {
+    /// What is done to each packet, with this key if none was given.
+    pub(crate) fn recipe(&self, random: impl FnOnce() -> Result<[u8; 16], String>) -> Result<Recipe, String> {
+        let encap = match (self.encap, self.vni, self.from, self.to) {
+            (Some(encapsulation), Some(vni), Some(from), Some(to)) => {
+                let to = match (encapsulation.port(), to.port) {
+                    (None, Some(port)) => return Err(format!("--to: nvgre has no ports; {} without :{port} is allowed", to.ip)),
+                    (port, None) => Ul3 { port, ..to },
+                    (Some(_), Some(_)) => to,
+                };
+                if from.is_ipv4() != to.ip.is_ipv4() {
+                    return Err(format!("--from {from} and --to {to}: one is IPv4, the other IPv6; two of one family are expected"));
+                }
+                let stations = Stations { source: self.from_mac, destination: self.to_mac };
+                Some(Tunnel { encapsulation, vni, from, to, stations, ttl: self.ttl })
+            }
+            _ => None,
+        };
+        let anonymise = match (self.anonymise, self.key) {
+            (false, _) => None,
+            (true, Some(Key(key))) => Some(key),
+            (true, None) => Some(random()?),
+        };
+        Ok(Recipe {
+            decap: self.decap.unwrap_or(0).into(),
+            encap,
+            vni_map: self.vni_map.iter().map(|pair| (pair.0, pair.1)).collect(),
+            sets: self.set.clone(),
+            maps: self.map.clone(),
+            anonymise,
+            mtu: self.mtu,
+            refused: self.refused,
+        })
+    }
+}
+
+/// `OLD=NEW` of virtual networks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct VniPair(pub(crate) Vni, pub(crate) Vni);
+
+impl FromStr for VniPair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (old, new) = text.split_once('=').ok_or_else(|| format!("{text}: OLD=NEW is expected, as in 77=78"))?;
+        let vni = |text: &str| text.parse::<Vni>().map_err(|error| error.to_string());
+        Ok(Self(vni(old)?, vni(new)?))
+    }
+}
+
+/// A key of 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key(pub(crate) [u8; 16]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(format!("{} characters; 32 hexadecimal digits are expected", text.chars().count()));
+        }
+        u128::from_str_radix(text, 16).map(|key| Self(key.to_be_bytes())).map_err(|error| error.to_string())
+    }
+}
+
+/// A format by its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FormatName(pub(crate) Format);
+
+impl FromStr for FormatName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pcap" => Ok(Self(Format::Pcap)),
+            "pcapng" => Ok(Self(Format::Pcapng)),
+            "snoop" => Ok(Self(Format::Snoop)),
+            _ => Err(format!("{text}: no format; pcap, pcapng and snoop are")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn edit(arguments: &str) -> Result<Edit, String> {
+        let words = format!("overlay-replay edit {arguments} -w out.pcap in.pcap");
+        match Flags::try_parse_from(words.split_whitespace()) {
+            Ok(Flags { command: Some(Command::Edit(edit)), .. }) => Ok(edit),
+            Ok(_) => Err("another command".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_flags_are_sound() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn something_has_to_be_done_and_a_tunnel_has_two_ends() {
+        assert!(edit("").is_err());
+        assert!(edit("--encap vxlan --vni 7 --from 10.0.0.1").unwrap_err().contains("--to"));
+        assert!(edit("--decap --ttl 3").is_err(), "a TTL without a tunnel");
+        let made = edit("--encap vxlan --vni 7 --from 10.0.0.1 --to 10.0.0.2").unwrap().recipe(|| Err("no need".to_owned())).unwrap();
+        assert_eq!(made.encap.unwrap().to.to_string(), "10.0.0.2:4789");
+        let refused = |text: &str| edit(text).unwrap().recipe(|| Err("no need".to_owned())).unwrap_err();
+        assert_eq!(
+            refused("--encap nvgre --vni 7 --from 10.0.0.1 --to 10.0.0.2:4789"),
+            "--to: nvgre has no ports; 10.0.0.2 without :4789 is allowed"
+        );
+        assert!(refused("--encap vxlan --vni 7 --from fd00::1 --to 10.0.0.2").contains("two of one family are expected"));
+    }
+
+    #[test]
+    fn a_key_is_not_shown_and_a_bad_one_neither() {
+        let key: Key = "000102030405060708090a0b0c0d0e0f".parse().unwrap();
+        assert_eq!((key.0[15], format!("{key:?}").as_str()), (15, "Key(..)"));
+        assert_eq!("secret".parse::<Key>().unwrap_err(), "6 characters; 32 hexadecimal digits are expected");
+        assert!("+00102030405060708090a0b0c0d0e0f".parse::<Key>().is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! What would these packets be elsewhere, and what would become of them? `overlay-replay`.
+//!
+//! ```text
+//!  edit:     capture ──► steps ──► capture        other tunnels, networks, addresses
+//! ```
+//!
+//! `flags` reads the command line, `output` writes files whole or not at all, and each command has a room.
+#![forbid(unsafe_code)]
+
+mod edit;
+mod examples;
+mod flags;
+mod man;
+mod output;
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use flags::{Command, Edit, Flags, GenerateFlag};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+/// Not for every packet, or not all of it.
+const PARTLY: u8 = 3;
+
+/// Why nothing was done.
+enum Failure {
+    /// The command line asks for what cannot be.
+    Usage(String),
+    /// It was tried.
+    Failed(String),
+}
+
+impl From<output::OutputError> for Failure {
+    fn from(error: output::OutputError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let done = match (flags.generate, flags.command) {
+        (Some(what), _) => generate(what).map(|()| ExitCode::SUCCESS).map_err(|error| Failure::Failed(format!("standard output: {error}"))),
+        (None, Some(Command::Edit(flags))) => edit(&flags),
+        (None, None) => Flags::command().error(ErrorKind::MissingSubcommand, "a command is expected; --help lists them").exit(),
+    };
+    match done {
+        Ok(code) => code,
+        Err(Failure::Usage(sentence)) => {
+            complain(&sentence);
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(sentence)) => {
+            complain(&sentence);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says something on standard error. A closed standard error is no reason to fail twice.
+fn complain(sentences: &str) {
+    for line in sentences.lines() {
+        let _ = writeln!(io::stderr(), "overlay-replay: {line}");
+    }
+}
+
+fn edit(flags: &Edit) -> Result<ExitCode, Failure> {
+    let recipe = flags.recipe(random_key).map_err(Failure::Usage)?;
+    let report = edit::run(&recipe, &flags.input, &flags.output, flags.format.map(|name| name.0))?;
+    complain(&report.to_string());
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(PARTLY) })
+}
+
+fn random_key() -> Result<[u8; 16], String> {
+    let mut key = [0; 16];
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut key));
+    read.map(|()| key).map_err(|error| format!("/dev/urandom: {error}; a key can be given with --key"))
+}
+
+fn generate(what: GenerateFlag) -> io::Result<()> {
+    let mut command = Flags::command();
+    let shell = match what {
+        GenerateFlag::Man => return io::stdout().write_all(&man::page(command)?),
+        GenerateFlag::Bash => clap_complete::Shell::Bash,
+        GenerateFlag::Zsh => clap_complete::Shell::Zsh,
+        GenerateFlag::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "overlay-replay", &mut script);
+    io::stdout().write_all(&script)
+}

@@ -1,0 +1,136 @@
+//! How does a capture get out? Whole, or not at all.
+
+use overlay_api::file::{self, Mode};
+use overlay_captures::{Format, Writer};
+use std::fmt;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Why nothing was written: a sentence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct OutputError(pub(crate) String);
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<file::FileError> for OutputError {
+    fn from(error: file::FileError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A capture file that is being written.
+pub(crate) struct Output;
+
+impl Output {
+    /// Writes a capture. A file has its name only when `fill` is done and everything is on the disk; standard output (`-`), pipes and
+    /// devices get it as it comes.
+    pub(crate) fn write(path: &Path, format: Format, fill: impl FnOnce(&mut Writer) -> Result<(), OutputError>) -> Result<(), OutputError> {
+        let said = |error: overlay_captures::WriteError| OutputError(error.to_string());
+        if path == Path::new("-") || fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let mut writer = Writer::create(path, format).map_err(said)?;
+            fill(&mut writer)?;
+            return writer.finish().map(drop).map_err(said);
+        }
+        Self::whole(path, |file| {
+            let mut writer = Writer::new(file, format);
+            fill(&mut writer)?;
+            // The writer calls its file "capture": this is another name for it.
+            writer.finish().map(drop).map_err(|error| OutputError(error.to_string().replacen("capture", &path.display().to_string(), 1)))
+        })
+    }
+
+    /// Writes a file of any kind, likewise.
+    pub(crate) fn whole(path: &Path, fill: impl FnOnce(fs::File) -> Result<(), OutputError>) -> Result<(), OutputError> {
+        // A name that stands for another file stays one.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let mut why = None;
+        let written = file::write_with(&path, Mode::Public, |file| {
+            fill(file.try_clone()?).map_err(|error| {
+                why = Some(error);
+                io::Error::other("not written")
+            })
+        });
+        match (why, written) {
+            (Some(why), _) => Err(why),
+            (None, written) => Ok(written?),
+        }
+    }
+
+    /// Writes lines: to standard output for `-`, else as a file.
+    pub(crate) fn lines(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), OutputError>) -> Result<(), OutputError> {
+        let through = |sink: &mut dyn Write, name: &str, fill: Box<dyn FnOnce(&mut dyn Write) -> Result<(), OutputError> + '_>| {
+            let mut buffered = io::BufWriter::with_capacity(256 * 1024, sink);
+            fill(&mut buffered)?;
+            buffered.flush().map_err(|error| OutputError(format!("{name}: {error}")))
+        };
+        if path == Path::new("-") {
+            return through(&mut io::stdout().lock(), "standard output", Box::new(fill));
+        }
+        let name = path.display().to_string();
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let mut file = fs::OpenOptions::new().write(true).open(path).map_err(|error| OutputError(format!("{name}: {error}")))?;
+            return through(&mut file, &name, Box::new(fill));
+        }
+        Self::whole(path, |mut file| through(&mut file, &name, Box::new(fill)))
+    }
+}
+
+/// How far it is, for somebody who waits at a terminal.
+pub(crate) struct Progress {
+    whole: u64,
+    word: &'static str,
+    shown: Option<Instant>,
+    started: Instant,
+    visible: bool,
+}
+
+/// Work that is done sooner shows nothing.
+const PATIENCE: Duration = Duration::from_millis(500);
+const STEP: Duration = Duration::from_millis(200);
+
+impl Progress {
+    /// Over the bytes of a file.
+    pub(crate) fn over(path: &Path, word: &'static str) -> Self {
+        let whole = fs::metadata(path).ok().filter(fs::Metadata::is_file).map_or(0, |found| found.len());
+        Self { whole, word, shown: None, started: Instant::now(), visible: io::stderr().is_terminal() }
+    }
+
+    /// So many bytes are done.
+    pub(crate) fn at(&mut self, bytes: u64) {
+        let now = Instant::now();
+        if !self.visible || now - self.started < PATIENCE || self.shown.is_some_and(|shown| now - shown < STEP) {
+            return;
+        }
+        self.shown = Some(now);
+        let mib = bytes >> 20;
+        // Of a compressed file, more comes out than its length.
+        let line = match self.whole {
+            whole if whole >= bytes && whole > 0 => {
+                let percent = (u128::from(bytes) * 100 / u128::from(whole)) as usize;
+                format!("\r[{:<25}] {percent:>3} %, {mib} MiB {}", "#".repeat(percent / 4), self.word)
+            }
+            _ => format!("\r{mib} MiB {}", self.word),
+        };
+        // Nobody is harmed if it is not seen.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+
+    /// All is done.
+    pub(crate) fn done(&mut self) {
+        if self.shown.take().is_some() {
+            let _ = io::stderr().write_all(b"\r\x1b[K");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.done();
+    }
+}
