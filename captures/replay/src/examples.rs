@@ -5,12 +5,13 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   overlay-replay edit --decap -w inner.pcap vxlan.pcap
   overlay-replay edit --anonymise -w public.pcap private.pcap
+  overlay-replay engine --config host.json frames.pcap | jq -c .verdict
 
 Exit status:
   0  done
   1  it cannot be done, and no file was written
   2  the command line is wrong
-  3  done, but not for every packet, or not all of it: standard error says what";
+  3  edit: done, but not for every packet, or not all of it; diff: they differ";
 
 /// Of `edit`.
 pub(crate) const EDIT: &str = "\
@@ -49,3 +50,49 @@ Examples:
       -w here.pcap vxlan.pcap
   overlay-replay edit --map inner.ip=10.0.0.0/24=172.16.5.0/24 -w moved.pcap vxlan.pcap
   overlay-replay edit --anonymise -w - vxlan.pcap | overlay-snoop -r -";
+
+/// Of `engine`.
+pub(crate) const ENGINE: &str = "\
+Packets:
+  What goes to an address and port where an overlay listens is a datagram from
+  the underlay. What comes from a VNIC's address is a frame that it sends. The
+  rest is skipped, and it is said why. --as says otherwise.
+
+Lines:
+  A JSON object each, with a kind:
+  packet    what became of a packet, in the words of overlayadm trace. One that
+            waits for an answer is pending, and has a second line later
+  skipped   a packet that came in nowhere, and why
+  lookup, answer, state     with --trace
+  counters  at the end: of everything, of each overlay, of each VNIC
+  target    at the end: each entry of the target tables
+
+Script:
+  { \"version\": 1,
+    \"lookups\": [
+      { \"destination\": \"02:08:20:0a:00:01\", \"times\": 1, \"lose\": true },
+      { \"overlay\": \"ov7\", \"delay_ns\": 50000000 },
+      { \"answer\": { \"reach\": [\"10.0.0.9:4789\"] } } ],
+    \"answerer\": [ { \"at_ns\": 1000000000, \"away\": \"varpd restarts\" },
+                  { \"at_ns\": 2000000000 } ] }
+  The first of lookups that fits is used; an answer is a reach or \"drop\".
+
+Time:
+  Is that of the capture. The same files give the same bytes.
+
+Examples:
+  overlay-replay engine --config host.json -o lines.json -w sent.pcapng frames.pcap
+  overlay-replay engine --config host.json --mapping ov7=map.json --trace frames.pcap
+  overlay-replay engine --config host.json --table table.json frames.pcap |
+      jq -r 'select(.verdict == \"drop\") | .reason' | sort | uniq -c
+  overlay-replay engine --config host.json --only 77 --save packet.pcap frames.pcap";
+
+/// Of `diff`.
+pub(crate) const DIFF: &str = "\
+The first line that is not the same in both is told, and what is not the same in
+it; then the exit status is 3.
+
+Examples:
+  overlay-replay engine --config host.json -o before.json frames.pcap
+  overlay-replay engine --config host.json -o after.json frames.pcap
+  overlay-replay diff before.json after.json";

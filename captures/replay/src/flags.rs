@@ -3,8 +3,10 @@
 use crate::edit::place::{Map, Set};
 use crate::edit::tunnel::{Encapsulation, STATIONS, Tunnel};
 use crate::edit::{OnRefusal, Recipe};
+use crate::engine::Plan;
 use crate::examples as text;
 use clap::{ArgGroup, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use overlay_api::LinkName;
 use overlay_captures::Format;
 use overlay_decoder::{Mac, Ul3, Vni};
 use overlay_engine::outer::Stations;
@@ -49,6 +51,19 @@ pub(crate) enum Command {
     /// Put packets into tunnels and take them out, change addresses and networks, cut, make anonymous.
     #[command(after_help = text::EDIT, override_usage = "overlay-replay edit [OPTIONS] -w FILE CAPTURE")]
     Edit(Edit),
+    /// Carry packets through the engine offline, and say what becomes of each.
+    #[command(after_help = text::ENGINE, override_usage = "overlay-replay engine [OPTIONS] --config FILE CAPTURE")]
+    Engine(Engine),
+    /// Say what differs first between two files that engine wrote.
+    #[command(after_help = text::DIFF)]
+    Diff {
+        /// One file.
+        #[arg(value_name = "FILE")]
+        one: PathBuf,
+        /// The other.
+        #[arg(value_name = "OTHER")]
+        other: PathBuf,
+    },
 }
 
 /// `edit`.
@@ -162,6 +177,116 @@ impl Edit {
             mtu: self.mtu,
             refused: self.refused,
         })
+    }
+}
+
+/// `engine`.
+#[derive(Args, Debug)]
+pub(crate) struct Engine {
+    /// The configuration of a host, as overlayd keeps it: overlays, VNICs, hand-set entries.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+
+    /// The mapping that answers an overlay's lookups, in place of its files/config; repeatable.
+    #[arg(long, value_name = "OVERLAY=FILE")]
+    pub(crate) mapping: Vec<MappingFile>,
+
+    /// What is known from the start: what overlayadm show-overlay -t --json has printed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) table: Option<PathBuf>,
+
+    /// What becomes of lookups: answers, delays, losses.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: Option<PathBuf>,
+
+    /// What was captured on INTERFACE (everything without) are frames that VNIC sends, or with the word underlay datagrams; repeatable.
+    #[arg(long = "as", value_name = "[INTERFACE=]VNIC")]
+    pub(crate) assigned: Vec<Assignment>,
+
+    /// The MTU of the underlay, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 1500, value_parser = clap::value_parser!(u32).range(576..=65535))]
+    pub(crate) underlay_mtu: u32,
+
+    /// The seed of the flow hashes, from which source ports come.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Also write down lookups, their answers and the overlays' states.
+    #[arg(long)]
+    pub(crate) trace: bool,
+
+    /// Carry this packet alone.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) only: Option<u64>,
+
+    /// Write that packet to a capture of its own.
+    #[arg(long, value_name = "FILE", requires = "only")]
+    pub(crate) save: Option<PathBuf>,
+
+    /// The file for the lines; standard output otherwise.
+    #[arg(short = 'o', long = "output", value_name = "FILE", default_value = "-", hide_default_value = true)]
+    pub(crate) lines: PathBuf,
+
+    /// The file for packets that are sent and delivered: pcapng, with the reason as comment.
+    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    pub(crate) packets: Option<PathBuf>,
+
+    /// The capture to read.
+    #[arg(value_name = "CAPTURE")]
+    pub(crate) input: PathBuf,
+}
+
+impl Engine {
+    /// What is carried through what.
+    pub(crate) fn plan(&self) -> Result<Plan, String> {
+        if self.lines.as_os_str() == "-" && self.packets.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+            return Err("lines and packets cannot both go to standard output; -o FILE writes the lines elsewhere".to_owned());
+        }
+        Ok(Plan {
+            config: self.config.clone(),
+            mappings: self.mapping.iter().map(|mapping| (mapping.0.clone(), mapping.1.clone())).collect(),
+            table: self.table.clone(),
+            script: self.script.clone(),
+            assigned: self.assigned.iter().map(|rule| (rule.0.clone(), rule.1.clone())).collect(),
+            underlay_mtu: self.underlay_mtu,
+            seed: self.seed,
+            trace: self.trace,
+            only: self.only,
+            lines: self.lines.clone(),
+            packets: self.packets.clone(),
+            input: self.input.clone(),
+        })
+    }
+}
+
+/// `OVERLAY=FILE`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct MappingFile(pub(crate) LinkName, pub(crate) PathBuf);
+
+impl FromStr for MappingFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (overlay, path) = text.split_once('=').ok_or("OVERLAY=FILE is expected, as in ov7=mapping.json")?;
+        Ok(Self(overlay.parse().map_err(|error: overlay_api::NameError| error.to_string())?, path.into()))
+    }
+}
+
+/// `[INTERFACE=]VNIC`, or `[INTERFACE=]underlay`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Assignment(pub(crate) Option<String>, pub(crate) Option<LinkName>);
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // An interface may have any name, a VNIC has no "=" in its.
+        let (interface, what) = text.rsplit_once('=').map_or((None, text), |(interface, what)| (Some(interface.to_owned()), what));
+        let vnic = match what {
+            "underlay" => None,
+            name => Some(name.parse().map_err(|error: overlay_api::NameError| error.to_string())?),
+        };
+        Ok(Self(interface, vnic))
     }
 }
 

@@ -2,21 +2,25 @@
 //!
 //! ```text
 //!  edit:     capture ──► steps ──► capture        other tunnels, networks, addresses
+//!  engine:   capture ──► engine ──► lines, packets  the data path of overlayd, in the time of the capture
+//!  diff:     lines ──► what differs first ◄── lines
 //! ```
 //!
 //! `flags` reads the command line, `output` writes files whole or not at all, and each command has a room.
 #![forbid(unsafe_code)]
 
 mod edit;
+mod engine;
 mod examples;
 mod flags;
 mod man;
 mod output;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use flags::{Command, Edit, Flags, GenerateFlag};
+use flags::{Command, Edit, Engine, Flags, GenerateFlag};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Not for every packet, or not all of it.
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
     let done = match (flags.generate, flags.command) {
         (Some(what), _) => generate(what).map(|()| ExitCode::SUCCESS).map_err(|error| Failure::Failed(format!("standard output: {error}"))),
         (None, Some(Command::Edit(flags))) => edit(&flags),
+        (None, Some(Command::Engine(flags))) => engine(&flags),
+        (None, Some(Command::Diff { one, other })) => diff(&one, &other),
         (None, None) => Flags::command().error(ErrorKind::MissingSubcommand, "a command is expected; --help lists them").exit(),
     };
     match done {
@@ -68,6 +74,26 @@ fn edit(flags: &Edit) -> Result<ExitCode, Failure> {
     let report = edit::run(&recipe, &flags.input, &flags.output, flags.format.map(|name| name.0))?;
     complain(&report.to_string());
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(PARTLY) })
+}
+
+fn engine(flags: &Engine) -> Result<ExitCode, Failure> {
+    let plan = flags.plan().map_err(Failure::Usage)?;
+    let fates = engine::run(&plan)?;
+    if let (Some(number), Some(path)) = (flags.only, &flags.save) {
+        engine::save(&flags.input, number, path)?;
+    }
+    complain(&fates.to_string());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn diff(one: &Path, other: &Path) -> Result<ExitCode, Failure> {
+    match engine::diff::diff(one, other).map_err(Failure::Failed)? {
+        None => Ok(ExitCode::SUCCESS),
+        Some(said) => {
+            writeln!(io::stdout(), "{said}").map_err(|error| Failure::Failed(format!("standard output: {error}")))?;
+            Ok(ExitCode::from(PARTLY))
+        }
+    }
 }
 
 fn random_key() -> Result<[u8; 16], String> {
