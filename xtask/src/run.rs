@@ -27,6 +27,7 @@ pub(crate) struct Program {
 pub(crate) const PROGRAMS: &[Program] = &[
     Program { name: "overlay-snoop", package: "overlay-snoop", section: 1, system: &[] },
     Program { name: "overlay-top", package: "overlay-top", section: 8, system: &[] },
+    Program { name: "overlay-replay", package: "overlay-replay", section: 1, system: &[] },
     Program {
         name: "overlayd",
         package: "overlayd",

@@ -96,3 +96,16 @@ Examples:
   overlay-replay engine --config host.json -o before.json frames.pcap
   overlay-replay engine --config host.json -o after.json frames.pcap
   overlay-replay diff before.json after.json";
+
+/// Of `generate`.
+pub(crate) const GENERATE: &str = "\
+Made are TCP, UDP, ICMP and ARP over IPv4 and IPv6 between the VNICs of a host
+(one in each virtual network) and the targets of the networks. The same options
+give the same bytes. --host writes the configuration of that host and a mapping
+for each network, which engine and the daemons read.
+
+Examples:
+  overlay-replay generate --vnis 100 --targets 50 --host there -w frames.pcap
+  overlay-replay engine --config there/host.json frames.pcap
+  overlay-replay generate --encap vxlan --fault truncated=5 --vnis 100 --targets 50 -w - |
+      overlay-replay engine --config there/host.json -";

@@ -5,6 +5,7 @@ use crate::edit::tunnel::{Encapsulation, STATIONS, Tunnel};
 use crate::edit::{OnRefusal, Recipe};
 use crate::engine::Plan;
 use crate::examples as text;
+use crate::generate::{FaultRate, Order, SIZE_MIN, TARGETS_MAX};
 use clap::{ArgGroup, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use overlay_api::LinkName;
 use overlay_captures::Format;
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     /// Carry packets through the engine offline, and say what becomes of each.
     #[command(after_help = text::ENGINE, override_usage = "overlay-replay engine [OPTIONS] --config FILE CAPTURE")]
     Engine(Engine),
+    /// Make a capture of synthetic traffic, and the host that goes with it.
+    #[command(after_help = text::GENERATE, override_usage = "overlay-replay generate [OPTIONS] -w FILE")]
+    Generate(Generate),
     /// Say what differs first between two files that engine wrote.
     #[command(after_help = text::DIFF)]
     Diff {
@@ -256,6 +260,75 @@ impl Engine {
             packets: self.packets.clone(),
             input: self.input.clone(),
         })
+    }
+}
+
+/// `generate`.
+#[derive(Args, Debug)]
+pub(crate) struct Generate {
+    /// What decides all that is random.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// How many packets.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) packets: u64,
+
+    /// How many virtual networks.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65535))]
+    pub(crate) vnis: u32,
+
+    /// The number of the first one.
+    #[arg(long, value_name = "VNI", default_value = "1")]
+    pub(crate) first_vni: Vni,
+
+    /// How many targets each of them has.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(TARGETS_MAX)))]
+    pub(crate) targets: u32,
+
+    /// Packets a second, by their times.
+    #[arg(long, value_name = "PPS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: u64,
+
+    /// Bytes of a tenant's frame; otherwise 64, 576 and 1464 as 7 to 4 to 1.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(i64::from(SIZE_MIN)..=9000))]
+    pub(crate) size: Option<u16>,
+
+    /// As datagrams that the host gets, in vxlan, geneve or nvgre; otherwise as frames that its VNICs send.
+    #[arg(long, value_name = "ENCAP", value_enum, hide_possible_values = true)]
+    pub(crate) encap: Option<Encapsulation>,
+
+    /// Make N of 1000 packets wrong: truncated, checksum, unknown-vni, unknown-mac; repeatable.
+    #[arg(long = "fault", value_name = "FAULT=N")]
+    pub(crate) faults: Vec<FaultRate>,
+
+    /// Write host.json and the mappings that go with it into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) host: Option<PathBuf>,
+
+    /// The format to write: pcap, pcapng or snoop; otherwise what FILE ends in, or pcap.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<FormatName>,
+
+    /// The file to write.
+    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+impl Generate {
+    /// What is made.
+    pub(crate) fn order(&self) -> Order {
+        Order {
+            seed: self.seed,
+            packets: self.packets,
+            vnis: self.vnis,
+            first_vni: self.first_vni,
+            targets: self.targets,
+            rate: self.rate,
+            size: self.size,
+            encap: self.encap,
+            faults: self.faults.clone(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!  edit:     capture ──► steps ──► capture        other tunnels, networks, addresses
 //!  engine:   capture ──► engine ──► lines, packets  the data path of overlayd, in the time of the capture
+//!  generate: seed ──► capture, host                what nobody has captured
 //!  diff:     lines ──► what differs first ◄── lines
 //! ```
 //!
@@ -13,11 +14,12 @@ mod edit;
 mod engine;
 mod examples;
 mod flags;
+mod generate;
 mod man;
 mod output;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use flags::{Command, Edit, Engine, Flags, GenerateFlag};
+use flags::{Command, Edit, Engine, Flags, Generate, GenerateFlag};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -43,9 +45,10 @@ impl From<output::OutputError> for Failure {
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let done = match (flags.generate, flags.command) {
-        (Some(what), _) => generate(what).map(|()| ExitCode::SUCCESS).map_err(|error| Failure::Failed(format!("standard output: {error}"))),
+        (Some(what), _) => print(what).map(|()| ExitCode::SUCCESS).map_err(|error| Failure::Failed(format!("standard output: {error}"))),
         (None, Some(Command::Edit(flags))) => edit(&flags),
         (None, Some(Command::Engine(flags))) => engine(&flags),
+        (None, Some(Command::Generate(flags))) => make(&flags),
         (None, Some(Command::Diff { one, other })) => diff(&one, &other),
         (None, None) => Flags::command().error(ErrorKind::MissingSubcommand, "a command is expected; --help lists them").exit(),
     };
@@ -86,6 +89,15 @@ fn engine(flags: &Engine) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn make(flags: &Generate) -> Result<ExitCode, Failure> {
+    let order = flags.order();
+    if let Some(folder) = &flags.host {
+        generate::Host::write(&order, folder)?;
+    }
+    generate::run(&order, &flags.output, flags.format.map(|name| name.0))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn diff(one: &Path, other: &Path) -> Result<ExitCode, Failure> {
     match engine::diff::diff(one, other).map_err(Failure::Failed)? {
         None => Ok(ExitCode::SUCCESS),
@@ -102,7 +114,7 @@ fn random_key() -> Result<[u8; 16], String> {
     read.map(|()| key).map_err(|error| format!("/dev/urandom: {error}; a key can be given with --key"))
 }
 
-fn generate(what: GenerateFlag) -> io::Result<()> {
+fn print(what: GenerateFlag) -> io::Result<()> {
     let mut command = Flags::command();
     let shell = match what {
         GenerateFlag::Man => return io::stdout().write_all(&man::page(command)?),

@@ -64,21 +64,22 @@ impl Output {
 
     /// Writes lines: to standard output for `-`, else as a file.
     pub(crate) fn lines(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), OutputError>) -> Result<(), OutputError> {
-        let through = |sink: &mut dyn Write, name: &str, fill: Box<dyn FnOnce(&mut dyn Write) -> Result<(), OutputError> + '_>| {
-            let mut buffered = io::BufWriter::with_capacity(256 * 1024, sink);
-            fill(&mut buffered)?;
-            buffered.flush().map_err(|error| OutputError(format!("{name}: {error}")))
-        };
         if path == Path::new("-") {
-            return through(&mut io::stdout().lock(), "standard output", Box::new(fill));
+            return buffered(io::stdout().lock(), "standard output", fill);
         }
         let name = path.display().to_string();
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            let mut file = fs::OpenOptions::new().write(true).open(path).map_err(|error| OutputError(format!("{name}: {error}")))?;
-            return through(&mut file, &name, Box::new(fill));
+            let file = fs::OpenOptions::new().write(true).open(path).map_err(|error| OutputError(format!("{name}: {error}")))?;
+            return buffered(file, &name, fill);
         }
-        Self::whole(path, |mut file| through(&mut file, &name, Box::new(fill)))
+        Self::whole(path, |file| buffered(file, &name, fill))
     }
+}
+
+fn buffered(sink: impl Write, name: &str, fill: impl FnOnce(&mut dyn Write) -> Result<(), OutputError>) -> Result<(), OutputError> {
+    let mut buffered = io::BufWriter::with_capacity(256 * 1024, sink);
+    fill(&mut buffered)?;
+    buffered.flush().map_err(|error| OutputError(format!("{name}: {error}")))
 }
 
 /// How far it is, for somebody who waits at a terminal.

@@ -223,7 +223,35 @@ impl Visitor<'_, '_> {
         let Some(old_ports) = array::<4>(self.bytes, upper) else { return };
         self.ports(upper);
         let Some(new_ports) = array::<4>(self.bytes, upper) else { return };
-        adjust(self.bytes, field, &[&old[..], &old_ports].concat(), &[&new[..], &new_ports].concat(), is_udp);
+        if old != new || old_ports != new_ports {
+            adjust(self.bytes, field, &[&old[..], &old_ports].concat(), &[&new[..], &new_ports].concat(), is_udp);
+            self.sum_whole(at, upper, field, protocol, &new);
+        }
+    }
+
+    /// The checksum of a quoted packet that is all here. Carried over would not do: a sender that leaves it to its hardware has written
+    /// something else, and the error quotes that.
+    fn sum_whole(&mut self, at: usize, upper: usize, field: usize, protocol: u8, addresses: &[u8]) {
+        let Some(head) = self.bytes.get(at..upper) else { return };
+        let end = match head[0] >> 4 {
+            // Of a fragment (offset or more to come) not all is here.
+            4 if u16::from_be_bytes([head[6], head[7]]) & 0x3fff != 0 => return,
+            4 => at + usize::from(u16::from_be_bytes([head[2], head[3]])),
+            _ => upper + usize::from(u16::from_be_bytes([head[4], head[5]])),
+        };
+        let is_udp = protocol == number::ip::UDP;
+        let (Some(segment), Some(was)) = (self.bytes.get(upper..end), array::<2>(self.bytes, field)) else { return };
+        if field + 2 > end || is_udp && was == [0, 0] {
+            return;
+        }
+        let mut sum = Sum::new();
+        sum.add(addresses);
+        sum.add(&(segment.len() as u32).to_be_bytes());
+        sum.add(&[0, protocol]);
+        sum.add(&segment[..field - upper]);
+        sum.add(&segment[field + 2 - upper..]);
+        let value = if is_udp && sum.checksum() == 0 { 0xffff } else { sum.checksum() };
+        put(self.bytes, field, &value.to_be_bytes());
     }
 }
 

@@ -38,7 +38,8 @@ impl Encapsulation {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// Its name.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Vxlan => "vxlan",
             Self::Geneve => "geneve",
@@ -68,6 +69,14 @@ pub(crate) struct Tunnel {
 const FIRST_PORT: u16 = 49_152;
 
 impl Tunnel {
+    /// An Ethernet frame in the tunnel.
+    pub(crate) fn wrap(&self, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let mut frame = Frame { bytes: bytes.to_vec(), len, link: LinkType::ETHERNET };
+        self.encapsulate(&mut frame)?;
+        Ok(frame.bytes)
+    }
+
     /// Puts a packet in.
     pub(crate) fn encapsulate(&self, frame: &mut Frame) -> Result<(), Refusal> {
         let (head, protocol) = self.inside(frame)?;
