@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 /// What is made.
@@ -318,7 +318,7 @@ impl Host {
         Self::text(&folder.join("host.json"), |text| *text = config.to_json())
     }
 
-    fn text(path: &PathBuf, fill: impl FnOnce(&mut String)) -> Result<(), OutputError> {
+    fn text(path: &Path, fill: impl FnOnce(&mut String)) -> Result<(), OutputError> {
         let mut text = String::new();
         fill(&mut text);
         Output::whole(path, |mut file| file.write_all(text.as_bytes()).map_err(|error| OutputError(format!("{}: {error}", path.display()))))

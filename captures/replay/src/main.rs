@@ -81,7 +81,14 @@ fn edit(flags: &Edit) -> Result<ExitCode, Failure> {
 
 fn engine(flags: &Engine) -> Result<ExitCode, Failure> {
     let plan = flags.plan().map_err(Failure::Usage)?;
-    let fates = engine::run(&plan)?;
+    let fates = match engine::run(&plan) {
+        // Whoever reads has seen enough; but then the packets are not there.
+        Err(error) if error.is_broken_pipe() && plan.packets.is_none() => return Ok(ExitCode::SUCCESS),
+        Err(error) if error.is_broken_pipe() => {
+            return Err(Failure::Failed("the reader of the lines has gone; no packets were written".to_owned()));
+        }
+        done => done?,
+    };
     if let (Some(number), Some(path)) = (flags.only, &flags.save) {
         engine::save(&flags.input, number, path)?;
     }

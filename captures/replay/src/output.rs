@@ -18,6 +18,18 @@ impl fmt::Display for OutputError {
     }
 }
 
+impl OutputError {
+    /// What standard output could not take; nothing is said of a reader that has seen enough.
+    pub(crate) fn of_io(name: &str, error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self(String::new()) } else { Self(format!("{name}: {error}")) }
+    }
+
+    /// Whether a reader has seen enough.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl From<file::FileError> for OutputError {
     fn from(error: file::FileError) -> Self {
         Self(error.to_string())
@@ -37,11 +49,15 @@ impl Output {
             fill(&mut writer)?;
             return writer.finish().map(drop).map_err(said);
         }
-        Self::whole(path, |file| {
+        let filled = Self::whole(path, |file| {
             let mut writer = Writer::new(file, format);
             fill(&mut writer)?;
-            // The writer calls its file "capture": this is another name for it.
-            writer.finish().map(drop).map_err(|error| OutputError(error.to_string().replacen("capture", &path.display().to_string(), 1)))
+            writer.finish().map(drop).map_err(said)
+        });
+        // What has no name yet is called "capture" by its writer.
+        filled.map_err(|error| match error.0.strip_prefix("capture: ") {
+            Some(rest) => OutputError(format!("{}: {rest}", path.display())),
+            None => error,
         })
     }
 
@@ -79,7 +95,7 @@ impl Output {
 fn buffered(sink: impl Write, name: &str, fill: impl FnOnce(&mut dyn Write) -> Result<(), OutputError>) -> Result<(), OutputError> {
     let mut buffered = io::BufWriter::with_capacity(256 * 1024, sink);
     fill(&mut buffered)?;
-    buffered.flush().map_err(|error| OutputError(format!("{name}: {error}")))
+    buffered.flush().map_err(|error| OutputError::of_io(name, &error))
 }
 
 /// How far it is, for somebody who waits at a terminal.

@@ -15,7 +15,6 @@ const CAPTURES: &[&str] = &[
     "icmpv6-nd.pcap",
     "vxlan-fragments.pcap",
     "ipv4-fragments.pcap",
-    "ipv6-extensions.pcap",
     "vxlan-source-port-4789.pcap",
     "bad-checksums.pcap",
 ];
@@ -48,9 +47,8 @@ fn tshark_finds_no_bad_checksum_that_was_not_there_before() {
             let ended = run(&format!("edit {recipe} --refused drop -w FOLDER/edited.pcap {capture}"), folder.path());
             assert!([0, 3].contains(&ended.code), "{recipe} {capture}: {}", ended.stderr);
             let found: usize = bad_checksums(&tshark, folder.path(), "edited.pcap").iter().sum();
-            let before: usize = bad_checksums(&tshark, &corpus_folder(), capture).iter().sum();
-            let allowed = if repairs { 0 } else { before };
-            assert!(found <= allowed, "{recipe} {capture}: {found} bad checksums, {before} before: {}", ended.stderr);
+            let allowed = if repairs { 0 } else { bad_checksums(&tshark, &corpus_folder(), capture).iter().sum() };
+            assert!(found <= allowed, "{recipe} {capture}: {found} bad checksums, {allowed} are allowed: {}", ended.stderr);
         }
     }
 }
@@ -87,6 +85,7 @@ fn a_full_disk_and_a_bad_capture_leave_what_was_there() {
         ("--encap vxlan --vni 1 --from 10.0.0.1 --to 10.0.0.2 --refused fail -w FOLDER/there.pcap raw-ipv6.pcap", "geneve carries it"),
         ("--decap -w FOLDER/nowhere/there.pcap vxlan.pcap", "nowhere"),
         ("--decap -w /dev/full vxlan.pcap", "No space left"),
+        ("--anonymise --format pcap -w FOLDER/there.pcap pcapng-two-linktypes.pcapng", "there.pcap: a packet of"),
     ] {
         let ended = run(&format!("edit {arguments}"), folder.path());
         assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{arguments}: {}", ended.stderr);

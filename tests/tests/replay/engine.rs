@@ -61,3 +61,22 @@ fn a_difference_between_two_runs_is_named() {
     assert_eq!(ended.code, 3, "{}", ended.stderr);
     assert!(ended.stdout.starts_with("line 5: packet 3: reason absent here, \"refused\" there; "), "{}", ended.stdout);
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    host(folder.path());
+    let replay = overlay_tests::program("overlay-replay").display().to_string();
+    let carry = format!("{replay} engine --config host.json --mapping ov77=map.json");
+    let piped = |line: &str| {
+        // It writes when the other end is closed, not before.
+        let line =
+            format!("set -o pipefail; rm -f closed; (until [ -e closed ]; do sleep 0.02; done; {line}) | {{ exec 0<&-; touch closed; }}");
+        overlay_tests::Run::new("bash").args(["-c", &line]).folder(folder.path()).end()
+    };
+    let ended = piped(&format!("{carry} frames.pcap"));
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let ended = piped(&format!("{carry} -w sent.pcapng frames.pcap"));
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, "overlay-replay: the reader of the lines has gone; no packets were written\n"));
+    assert!(!folder.path().join("sent.pcapng").exists());
+}

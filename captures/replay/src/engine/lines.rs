@@ -4,6 +4,7 @@
 
 use super::drive::{Packet, Sink};
 use super::script::Fate;
+use crate::output::OutputError;
 use overlay_api::{Answer, DropReason, LinkName, Lookup, PortId, RequestId, TargetRow, UnderlayId, Verdict};
 use overlay_captures::{Interface, LinkType, Record, Timestamp, Writer};
 use overlay_decoder::{Mac, Ul3};
@@ -126,7 +127,7 @@ pub(crate) struct Recorder<'a> {
     pub(crate) taken: Option<String>,
     pub(crate) fates: Fates,
     /// What went wrong with the output.
-    pub(crate) problem: Option<String>,
+    pub(crate) problem: Option<OutputError>,
 }
 
 /// A capture of what the engine sends and delivers.
@@ -181,7 +182,7 @@ impl<'a> Recorder<'a> {
         match written {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
-                self.problem.get_or_insert(error.to_string());
+                self.problem.get_or_insert(OutputError::of_io("the lines", &error));
                 ControlFlow::Break(())
             }
         }
@@ -213,7 +214,7 @@ impl<'a> Recorder<'a> {
         match packets.writer.write(&record) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
-                self.problem.get_or_insert(error.to_string());
+                self.problem.get_or_insert(OutputError(error.to_string()));
                 ControlFlow::Break(())
             }
         }

@@ -169,7 +169,7 @@ impl Job<'_> {
             return Err(OutputError(format!("{}: packet {only}: there are {}", self.plan.input.display(), reader.records())));
         }
         if flow.is_break() {
-            return Err(OutputError(recorder.problem.unwrap_or_else(|| "the output cannot be written".to_owned())));
+            return Err(recorder.problem.unwrap_or_else(|| OutputError("the output cannot be written".to_owned())));
         }
         self.fates = recorder.fates;
         Ok(())
