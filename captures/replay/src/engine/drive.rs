@@ -63,6 +63,8 @@ pub(crate) struct Driver {
     waiting: HashMap<u64, (u64, Time)>,
     /// The packet that the engine has in hand.
     current: Option<u64>,
+    /// When the control half wants to be called, asked again only when something has reached it: to ask is to look at every overlay.
+    timeout: Option<Option<Time>>,
     /// Outer packets are written here.
     wire: Vec<u8>,
     stations: Stations,
@@ -84,6 +86,7 @@ impl Driver {
             now: START,
             waiting: HashMap::new(),
             current: None,
+            timeout: None,
             wire: Vec::new(),
             stations: crate::edit::tunnel::STATIONS,
             unwritten: 0,
@@ -151,6 +154,9 @@ impl Driver {
             sink.delivered(Some(Packet { number, frame: deliver.frame }), now, deliver.port, made, content)?;
         }
         self.stage.worker.settle(&self.out, &[]);
+        if self.out.misses > 0 {
+            self.timeout = None;
+        }
         self.out.clear();
         self.frames.clear();
         self.datagrams.clear();
@@ -161,11 +167,12 @@ impl Driver {
     pub(crate) fn advance(&mut self, to: Time, sink: &mut dyn Sink) -> ControlFlow<()> {
         let mut floor = self.now;
         loop {
-            let next = [self.stage.control.poll_timeout(), self.answers.next()].into_iter().flatten().min();
+            let next = [self.poll_timeout(), self.answers.next()].into_iter().flatten().min();
             let Some(next) = next.map(|next| next.max(floor)).filter(|next| *next <= to) else { return ControlFlow::Continue(()) };
             self.now = next;
             if self.answers.next().is_none_or(|at| at > next) {
                 self.stage.control.handle_timeout(next);
+                self.timeout = None;
                 // Whatever still wants the same moment gets the next one.
                 floor = Time(next.0.saturating_add(1));
             }
@@ -178,7 +185,7 @@ impl Driver {
         // Every lookup ends by its time limit; a frame waits for one, or for another frame before it.
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue() && (!self.waiting.is_empty() || self.answers.is_waiting()) {
-            let next = [self.stage.control.poll_timeout(), self.answers.next()].into_iter().flatten().min();
+            let next = [self.poll_timeout(), self.answers.next()].into_iter().flatten().min();
             let Some(next) = next else { break };
             if next > self.now + FINISH_NS {
                 break;
@@ -207,7 +214,13 @@ impl Driver {
         ControlFlow::Continue(())
     }
 
+    /// When the control half wants to be called.
+    fn poll_timeout(&mut self) -> Option<Time> {
+        *self.timeout.get_or_insert_with(|| self.stage.control.poll_timeout())
+    }
+
     fn happen(&mut self, happening: Happening, sink: &mut dyn Sink) -> ControlFlow<()> {
+        self.timeout = None;
         match happening {
             Happening::Answer(lookup, answer) => {
                 let said = self.stage.control.handle_answer(lookup.request, answer.clone(), self.now);
@@ -226,6 +239,7 @@ impl Driver {
 
     fn carry_out(&mut self, output: Output, sink: &mut dyn Sink) -> ControlFlow<()> {
         let now = self.now;
+        self.timeout = None;
         match output {
             Output::Verdict(frame, verdict) => {
                 let known = if verdict.is_final() { self.waiting.remove(&frame) } else { self.waiting.get(&frame).copied() };
