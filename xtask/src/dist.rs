@@ -51,6 +51,7 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
         for page in pages(&workspace.root.join("docs"))? {
             copy(&workspace.root.join("docs").join(&page), &tree.join("share/doc/overlay/docs").join(&page))?;
         }
+        questions(workspace, &programs, &tree)?;
         let example = "docs/examples/lookup.py";
         copy(&workspace.root.join(example), &tree.join("share/doc/overlay").join(example))?;
         Ok(())
@@ -66,6 +67,27 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
     })?;
     println!("\n{}", workspace.shown(&dist.join(archive)));
     Ok(())
+}
+
+/// The scripts that overlay-trace has built in, as files, and a manual page for each question.
+fn questions(workspace: &Workspace, programs: &Path, tree: &Path) -> Outcome {
+    let trace = programs.join("overlay-trace");
+    for line in output_of(Command::new(&trace).arg("--list"))?.lines() {
+        let Some(name) = line.split_whitespace().next() else { continue };
+        let page = output_of(Command::new(&trace).args(["--generate", "man", "--of", name]))?;
+        write(&tree.join(format!("share/man/man8/overlay-trace-{name}.8")), &page)?;
+    }
+    for folder in ["bpftrace", "bpftrace/joined", "bpftrace/kernel", "dtrace"] {
+        let from = workspace.root.join("probes").join(folder);
+        let failed = |error| format!("{} cannot be read: {error}", workspace.shown(&from));
+        for entry in std::fs::read_dir(&from).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+                copy(&path, &tree.join("share/overlay/probes").join(folder).join(name))?;
+            }
+        }
+    }
+    copy(&workspace.root.join("probes/README.md"), &tree.join("share/doc/overlay/probes/README.md"))
 }
 
 /// The pages and schemas of a folder.

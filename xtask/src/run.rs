@@ -35,6 +35,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         system: &[("stack/overlayd/overlayd.service", "lib/systemd/system/overlayd.service")],
     },
     Program { name: "overlayadm", package: "overlayadm", section: 8, system: &[] },
+    Program { name: "overlay-trace", package: "overlay-trace", section: 8, system: &[] },
     Program {
         name: "varpd",
         package: "overlay-varpd",

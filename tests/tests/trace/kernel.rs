@@ -1,15 +1,18 @@
 //! Do the scripts for hosts without the suite count what the kernel's own tunnels do? Two hosts with the kernel's VXLAN, exactly.
 
 use crate::trace::{Told, Trace, can_trace};
-use overlay_lab::{Family, Join, Lab, Overlay};
+use overlay_lab::{Join, Lab, Overlay};
 use std::net::UdpSocket;
 
 const VNI: u32 = 77;
 /// How often things happen: numbers that do not come about by chance.
+/// No other test sends it: sent packets are counted in all namespaces.
+const UNKNOWN_VNI: u32 = 9241;
 const UNKNOWN: u32 = 17;
 const INVALID: u32 = 13;
 const CARRIED: u32 = 19;
-const CLOSED: u32 = 7;
+/// Fewer than the kernel answers in a burst (`icmp_ratelimit`: 6).
+const CLOSED: u32 = 5;
 const FULL: u32 = 11;
 
 /// Sends datagrams from one host of the lab to another one.
@@ -17,7 +20,9 @@ fn send(lab: &Lab, datagram: &[u8], port: u16, count: u32) {
     let to = (lab.host(1).ipv4(), port);
     let send = || {
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-        (0..count).for_each(|_| drop(socket.send_to(datagram, to).expect("a datagram can be sent")));
+        for _ in 0..count {
+            socket.send_to(datagram, to).expect("a datagram can be sent");
+        }
     };
     lab.host(2).enter(send).expect("a namespace");
 }
@@ -44,7 +49,7 @@ fn what_the_kernels_tunnels_drop_carry_and_refuse_is_counted() {
     let mut traces = names.map(|name| Trace::ask([name]));
     traces.iter_mut().for_each(Trace::attached);
 
-    send(&lab, &vxlan(8, 4242), 4789, UNKNOWN);
+    send(&lab, &vxlan(8, UNKNOWN_VNI), 4789, UNKNOWN);
     send(&lab, &vxlan(0, VNI), 4789, INVALID);
     let (here, there) = (lab.tenant(1, VNI, 1), lab.tenant(2, VNI, 1));
     let ping = overlay_lab::Ping { count: CARRIED, ..overlay_lab::Ping::default() };
@@ -55,8 +60,6 @@ fn what_the_kernels_tunnels_drop_carry_and_refuse_is_counted() {
     // As long as the card takes, and in two fragments each.
     let mtu = 1500;
     send(&lab, &vec![0; mtu], 9, FULL);
-    let device = lab.host(1).enter(|| std::fs::read_dir("/sys/class/net").is_ok()).expect("a namespace");
-    assert!(device);
     let [drops, talkers, sizes, errors]: [Told; 4] = traces.map(Trace::end);
 
     let [ns1, ns2] = [1, 2].map(|host| number(&lab, host));
@@ -74,13 +77,13 @@ fn what_the_kernels_tunnels_drop_carry_and_refuse_is_counted() {
         let carried: u64 = talkers.map("@packets").into_iter().filter(|(key, _)| key.ends_with(&*way)).map(|(_, count)| count).sum();
         assert!(carried >= CARRIED.into(), "{way}: {talkers:?}");
     }
-    let foreign: u64 = talkers.map("@packets").into_iter().filter(|(key, _)| key.contains(",4242,")).map(|(_, count)| count).sum();
-    assert_eq!(foreign, UNKNOWN.into(), "{talkers:?}");
+    let foreign: u64 =
+        talkers.map("@packets").into_iter().filter(|(key, _)| key.contains(&format!(",{UNKNOWN_VNI},"))).map(|(_, count)| count).sum();
+    assert_eq!(foreign, u64::from(UNKNOWN), "{talkers:?}");
 
     let fragments: u64 = sizes.map("@fragments").into_iter().filter(|(key, _)| key.ends_with(&*ns2)).map(|(_, count)| count).sum();
     assert_eq!(fragments, u64::from(FULL) * 2, "{sizes:?}");
     let closed: Vec<_> =
         errors.map("@icmp_errors").into_iter().filter(|(key, _)| key.starts_with("3,3,") && key.ends_with(",6081")).collect();
-    assert!(matches!(&closed[..], [(_, count)] if *count == u64::from(CLOSED)), "{errors:?}");
-    let _ = Family::V4;
+    assert!(closed.iter().map(|(_, count)| *count).sum::<u64>() >= u64::from(CLOSED), "{errors:?}");
 }

@@ -7,13 +7,19 @@
 //!     │  t0 10.0.0.1 (1), 10.0.0.2 (2)                            t0 10.0.0.3, 10.0.0.4        VNI 77
 //! ```
 //!
-//! Programs for bpftrace are made from the catalogue, so that a new probe is watched from the day on which it is declared.
+//! Programs for bpftrace are made from the catalogue, so that a new probe is watched from the day on which it is declared; the scripts that
+//! ask the questions are run by overlay-trace.
 #![forbid(unsafe_code)]
 
+mod dtrace;
 mod joins;
+mod kernel;
+mod language;
 mod provider;
+mod scripts;
 mod secure;
 mod stack;
+mod trace;
 mod watch;
 
 #[path = "../overlayd/daemon.rs"]

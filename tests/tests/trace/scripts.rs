@@ -8,21 +8,24 @@ use crate::stack::{Stack, VNI, bytes, frame};
 use crate::trace::{Told, Trace, can_trace, overlay_trace};
 use overlay_api::control::Counters;
 use overlay_lab::Signal;
-use overlay_tests::{Run, ndjson, program, workspace};
+use overlay_tests::{Run, ndjson, program, skip, workspace};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
+use std::time::Duration;
 
 /// How often things happen: numbers that do not come about by chance, nor as the multiple of another one.
-const KNOWN: u32 = 17;
-const BACK: u32 = 13;
-const REFUSED: u32 = 7;
-const FOREIGN: u32 = 11;
-const WAITING: u32 = 5;
-const LOCAL: u32 = 19;
-const FLOODED: u32 = 23;
-const TOO_BIG: u32 = 3;
-const CALLS: u32 = 29;
-const RELOADS: u32 = 2;
+const KNOWN: u64 = 17;
+const BACK: u64 = 13;
+const REFUSED: u64 = 7;
+const FOREIGN: u64 = 11;
+const WAITING: u64 = 5;
+const LOCAL: u64 = 19;
+const FLOODED: u64 = 23;
+const TOO_BIG: u64 = 3;
+const CALLS: u64 = 29;
+/// The first mapping and two that take its place.
+const RELOADS: u64 = 3;
 
 /// For local experiments (RFC 5342 B.2).
 const EXPERIMENT: u16 = 0x88b5;
@@ -66,7 +69,7 @@ fn every_script_counts_what_happened() {
     stack.join();
     story(&mut stack);
     stack.silence();
-    let counters = stack.hosts[0].overlayd.client.status().expect("a status").counters;
+    let counters = last_counters(&stack);
     let told: BTreeMap<&str, Told> = traces.into_iter().map(|(name, trace)| (name, trace.end())).collect();
 
     talk(&stack, &told, &counters);
@@ -85,37 +88,52 @@ fn every_script_counts_what_happened() {
     captured(&stack, &capture);
 }
 
+/// What host 1 has counted when the last frame has gone its way: a tenant that is taken off may have spoken just before.
+fn last_counters(stack: &Stack) -> Counters {
+    let counted = || stack.hosts[0].overlayd.client.status().expect("a status").counters;
+    let mut before = counted();
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let after = counted();
+        if after == before {
+            return after;
+        }
+        before = after;
+    }
+}
+
 /// All that happens on host 1.
 fn story(stack: &mut Stack) {
     let host = &stack.hosts[0];
     let mac = |host, tenant| stack.tenant(host, tenant).mac().to_owned();
     let sender = stack.tenant(1, 1);
-    let send = |to: &str, len: usize, count: u32| {
-        sender.send_frame("t0", &frame(&bytes(to), &bytes(SENDER), EXPERIMENT, b"", len), count).expect("frames can be sent");
+    let send = |to: &str, len: usize, count: u64| {
+        sender.send_frame("t0", &frame(&bytes(to), &bytes(SENDER), EXPERIMENT, b"", len), count as u32).expect("frames can be sent");
     };
     let counted = || host.overlayd.client.status().expect("a status").counters;
     let overlay = link("ov77");
 
     // A mapping with the newcomer, one that is broken, and the good one again: the one before serves on.
     let mut more = stack.mapping();
-    more.insert(NEWCOMER.into(), more[&mac(2, 1)].clone());
+    let beside = json!({"ip": stack.lab.host(2).ipv4(), "port": 4789});
+    more.insert(NEWCOMER.into(), beside.clone());
     host.map(VNI, &more);
     host.wait("the mapping", || host.instance(VNI).entries == Some(5));
     host.write(VNI, "{");
     host.wait("the refusal", || !host.state(VNI).1.is_empty());
-    more.insert(STRANGER.replace("01", "03"), more[&mac(2, 1)].clone());
+    more.insert("02:00:00:00:07:03".into(), beside);
     host.map(VNI, &more);
     host.wait("the other mapping", || host.instance(VNI).entries == Some(6));
     host.wait_up(VNI);
 
     send(&mac(2, 1), LEN, KNOWN);
     let back = frame(&bytes(&mac(1, 1)), &bytes(&mac(2, 1)), EXPERIMENT, b"", LEN);
-    stack.tenant(2, 1).send_frame("t0", &back, BACK).expect("frames can be sent");
-    host.wait("what comes back", || counted().delivered == u64::from(BACK));
+    stack.tenant(2, 1).send_frame("t0", &back, BACK as u32).expect("frames can be sent");
+    host.wait("what comes back", || counted().delivered == BACK);
     send(STRANGER, LEN, REFUSED);
-    host.wait("the refusals", || counted().drops.get("refused") == Some(&u64::from(REFUSED)));
+    host.wait("the refusals", || counted().drops.get("refused") == Some(&REFUSED));
     send(&mac(1, 2), LEN, LOCAL);
-    host.wait("the neighbour", || counted().local == u64::from(LOCAL));
+    host.wait("the neighbour", || counted().local == LOCAL);
     send("ff:ff:ff:ff:ff:ff", LEN, FLOODED);
 
     // While nobody answers, frames wait.
@@ -126,24 +144,26 @@ fn story(stack: &mut Stack) {
     send(NEWCOMER, LEN, WAITING);
     host.wait("frames to wait", || {
         let rows = host.overlayd.client.targets(&overlay, &Default::default()).expect("a table").rows;
-        rows.iter().any(|row| row.mac.to_string() == NEWCOMER && row.pending_frames == u64::from(WAITING))
+        rows.iter().any(|row| row.mac.to_string() == NEWCOMER && row.pending_bytes >= WAITING * LEN as u64)
     });
     signal("-CONT");
-    host.wait("frames to leave", || counted().sent == sent + u64::from(WAITING));
+    host.wait("frames to leave", || counted().sent == sent + WAITING);
 
     let foreign = [&[8, 0, 0, 0][..], &FOREIGN_VNI.to_be_bytes()[1..], &[0], &back].concat();
     let to = (stack.lab.host(1).ipv4(), 4789);
     let send_foreign = || {
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-        (0..FOREIGN).for_each(|_| drop(socket.send_to(&foreign, to).expect("a datagram can be sent")));
+        for _ in 0..FOREIGN {
+            socket.send_to(&foreign, to).expect("a datagram can be sent");
+        }
     };
     stack.lab.host(2).enter(send_foreign).expect("a namespace");
-    host.wait("what is foreign", || counted().drops.get("unknown-vni") == Some(&u64::from(FOREIGN)));
+    host.wait("what is foreign", || counted().drops.get("unknown-vni") == Some(&FOREIGN));
 
     // The VNIC would send more than the overlay takes.
     sender.ip(&["link set t0 mtu 3000".into()]).expect("an MTU can be set");
     send(&mac(2, 2), 2000, TOO_BIG);
-    host.wait("what is too big", || counted().drops.get("too-big") == Some(&u64::from(TOO_BIG)));
+    host.wait("what is too big", || counted().drops.get("too-big") == Some(&TOO_BIG));
 
     for (vl3, count) in [(stack.tenant(2, 2).ipv4().octets(), 3), ([10, 0, 0, 99], 2)] {
         let request = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &bytes(sender.mac()), &sender.ipv4().octets(), &[0; 6], &vl3].concat();
@@ -159,43 +179,49 @@ fn story(stack: &mut Stack) {
 fn talk(stack: &Stack, told: &BTreeMap<&str, Told>, counters: &Counters) {
     let (told, none) = (&told["talkers"], &told["talkers of none"]);
     let pair = |from: &str, host, tenant| format!("{VNI},{from},{}", stack.tenant(host, tenant).mac());
-    let bytes_of = |count: u32| u64::from(count) * LEN as u64;
+    let bytes_of = |count: u64| count * LEN as u64;
     assert_eq!(told.count("@bytes_sent_by_pair", &pair(SENDER, 2, 1)), bytes_of(KNOWN));
     assert_eq!(told.count("@bytes_sent_by_pair", &pair(SENDER, 1, 2)), bytes_of(LOCAL));
     assert_eq!(told.map("@bytes_received_by_pair"), [(&*pair(stack.tenant(2, 1).mac(), 1, 1), bytes_of(BACK))].into());
     assert_eq!(told.map("@frames_sent"), [("77", counters.frames_in)].into());
     assert_eq!(told.map("@bytes_sent"), [("77", counters.frames_in_bytes)].into());
     assert_eq!(told.map("@frames_sent_to"), [("77,10.88.0.2:4789", counters.datagrams_out)].into());
-    assert_eq!((told.sum("@frames_received"), told.sum("@frames_received_from")), (BACK.into(), BACK.into()));
+    assert_eq!((told.sum("@frames_received"), told.sum("@frames_received_from")), (BACK, BACK));
     assert_eq!((none.sum("@frames_sent"), none.sum("@bytes_received")), (0, 0), "of a network that nobody has: {none:?}");
 }
 
 fn drops(told: &BTreeMap<&str, Told>, counters: &Counters) {
     let mut by_reason: BTreeMap<String, u64> = BTreeMap::new();
-    for (key, count) in told["drops"].map("@dropped") {
-        *by_reason.entry(key.split(',').nth(2).expect("a reason").to_owned()).or_default() += count;
+    for (key, count) in told["drops"].map("@dropped_tx").into_iter().chain(told["drops"].map("@dropped_rx")) {
+        *by_reason.entry(key.split(',').nth(1).expect("a reason").to_owned()).or_default() += count;
     }
-    assert_eq!(by_reason, counters.drops);
-    let refused = format!("{VNI},tx,refused,{STRANGER}");
-    assert_eq!(told["drops"].count("@dropped", &refused), REFUSED.into());
-    assert_eq!(told["drops of one"].map("@dropped"), [(&*refused, REFUSED.into())].into());
-    let foreign = |count: &u64| *count == u64::from(FOREIGN);
-    let unknown: Vec<_> = told["drops"].map("@dropped").into_iter().filter(|(key, _)| key.contains(",rx,unknown-vni,10.88.0.2:")).collect();
-    assert!(matches!(&unknown[..], [(_, count)] if foreign(count)), "{unknown:?}");
+    // A copy of a multicast frame that a VNIC on its way down refuses is the VNIC's loss: the overlay's counter has the frame as flooded.
+    if !counters.drops.contains_key("local-failed") {
+        by_reason.remove("local-failed");
+    }
+    assert_eq!(by_reason, counters.drops, "{:?}", told["drops"]);
+    let refused = format!("{VNI},refused,{STRANGER}");
+    assert_eq!(told["drops"].count("@dropped_tx", &refused), REFUSED);
+    assert_eq!((told["drops of one"].map("@dropped_tx"), told["drops of one"].sum("@dropped_rx")), ([(&*refused, REFUSED)].into(), 0));
+    let unknown = told["drops"].map("@dropped_rx");
+    let unknown: Vec<_> = unknown.into_iter().filter(|(key, _)| key.contains(",unknown-vni,10.88.0.2:")).collect();
+    assert!(matches!(unknown[..], [(_, FOREIGN)]), "{unknown:?}");
 }
 
 fn table(stack: &Stack, told: &BTreeMap<&str, Told>, counters: &Counters) {
     let misses = &told["misses"];
     let of = |mac: &str, state: &str| misses.count("@misses", &format!("{VNI},{mac},{state}"));
-    assert_eq!((of(NEWCOMER, "absent"), of(NEWCOMER, "pending")), (1, u64::from(WAITING) - 1), "{misses:?}");
+    // A worker may not see at once that somebody else has made the entry.
+    let absent = of(NEWCOMER, "absent");
+    assert!(absent >= 1 && absent + of(NEWCOMER, "pending") == WAITING, "{misses:?}");
     assert_eq!(misses.sum("@misses"), misses.sum("@misses_in_second"));
     assert_eq!(misses.sum("@lookups_by_vnic"), counters.lookups);
 
     let (pending, newcomer) = (&told["pending"], format!("{VNI},{NEWCOMER}"));
-    assert_eq!(pending.count("@waited", &newcomer), WAITING.into());
-    assert_eq!(pending.count("@deepest_frames", &newcomer), WAITING.into());
-    assert!(pending.count("@deepest_bytes", &newcomer) >= u64::from(WAITING) * LEN as u64, "{pending:?}");
-    assert!(pending.in_histogram("@us_waited") >= u64::from(WAITING), "{pending:?}");
+    assert_eq!(pending.count("@waited", &newcomer), WAITING);
+    assert_eq!(pending.count("@deepest_frames", &newcomer), WAITING);
+    assert!(pending.count("@deepest_bytes", &newcomer) >= WAITING * LEN as u64, "{pending:?}");
+    assert!(pending.in_histogram("@us_waited") >= WAITING, "{pending:?}");
 
     let churn = &told["churn"];
     assert_eq!(churn.count("@changes_of_entry", &newcomer), 3, "asked for, answered, drained: {churn:?}");
@@ -204,8 +230,8 @@ fn table(stack: &Stack, told: &BTreeMap<&str, Told>, counters: &Counters) {
 
     let floods = &told["floods"];
     let everybody = format!("{VNI},ff:ff:ff:ff:ff:ff");
-    assert_eq!(floods.count("@local_frames", &format!("{VNI},{}", stack.tenant(1, 2).mac())), LOCAL.into());
-    assert!(floods.count("@floods", &everybody) >= FLOODED.into(), "{floods:?}");
+    assert_eq!(floods.count("@local_frames", &format!("{VNI},{}", stack.tenant(1, 2).mac())), LOCAL);
+    assert!(floods.count("@floods", &everybody) >= FLOODED, "{floods:?}");
     assert_eq!(floods.count("@copies_to_underlay", &everybody), 0);
 }
 
@@ -215,11 +241,13 @@ fn lookups(stack: &Stack, told: &BTreeMap<&str, Told>, counters: &Counters) {
     assert_eq!(lookups.map("@asked"), [("77", counters.lookups)].into());
     assert_eq!(lookups.sum("@answers"), counters.answers);
     assert_eq!(lookups.in_histogram("@us_lookup"), counters.answers);
+    assert_eq!(lookups.in_histogram("@us_lookup_by_plugin"), counters.answers);
+    assert_eq!(lookups.in_histogram("@us_outside_plugin"), counters.answers);
     assert_eq!(lookups.in_histogram("@us_plugin"), instance.lookups);
     assert_eq!(lookups.sum("@answers_of_plugin"), instance.lookups);
     assert!(lookups.map("@answers_of_plugin").keys().all(|key| key.starts_with("files,")), "{lookups:?}");
     assert_eq!(plugins.map("@lookups"), [("files", instance.lookups)].into());
-    assert_eq!(plugins.sum("@answers"), instance.lookups);
+    assert_eq!((plugins.sum("@answers"), plugins.in_histogram("@us")), (instance.lookups, instance.lookups));
     let proxies = &told["proxies"];
     assert_eq!(proxies.count("@verdicts", "77,arp,known"), 3);
     assert_eq!((proxies.count("@verdicts", "77,arp,unknown"), proxies.map("@unknown_arp")), (2, [("77,10.0.0.99", 2)].into()));
@@ -227,16 +255,16 @@ fn lookups(stack: &Stack, told: &BTreeMap<&str, Told>, counters: &Counters) {
 
 /// What one frame that waited went through, joined over both daemons.
 fn one_path(told: &Told) {
-    assert_eq!(told.sum("@sent"), u64::from(WAITING), "{told:?}");
+    assert_eq!(told.sum("@sent"), WAITING, "{told:?}");
     let mut steps: BTreeMap<&str, Vec<(u64, &str)>> = BTreeMap::new();
     for line in &told.lines {
         let mut words = line.split_whitespace();
         let (Some(frame), Some(us)) = (words.next(), words.next()) else { continue };
         let Ok(us) = us.parse() else { continue };
-        let step = line.get(26..39).expect("a column").trim();
+        let step = words.next().expect("a probe");
         steps.entry(frame).or_default().push((us, step));
     }
-    assert_eq!(steps.len() as u32, WAITING, "{steps:?}");
+    assert_eq!(steps.len() as u64, WAITING, "{steps:?}");
     // Lines of two processors may come in any order; time puts them right, but for what happens in the same microsecond.
     let mut asked = 0;
     for (frame, steps) in &mut steps {
@@ -246,7 +274,7 @@ fn one_path(told: &Told) {
         names.sort_unstable();
         let waits = ["encap", "target-miss", "target-queue", "tx-frame", "tx-send"];
         let asks =
-            ["encap", "lookup-done", "lookup-start", "target-miss", "target-queue", "tx-frame", "tx-send", "varpd answer", "varpd lookup"];
+            ["encap", "lookup-done", "lookup-start", "target-miss", "target-queue", "tx-frame", "tx-send", "varpd-answer", "varpd-lookup"];
         asked += u32::from(names == asks);
         assert!(names == waits || names == asks, "{frame}: {steps:?}");
     }
@@ -264,7 +292,7 @@ fn data_path(told: &BTreeMap<&str, Told>, counters: &Counters) {
     assert_eq!(workers.sum("@datagrams"), counters.datagrams_in);
     assert!(workers.sum("@wakes") > 0 && workers.sum("@wakes") == workers.in_histogram("@us_slept"), "{workers:?}");
     assert_eq!(sizes.sum("@datagrams"), counters.datagrams_out_packets);
-    assert_eq!(sizes.sum("@too_big"), TOO_BIG.into());
+    assert_eq!((sizes.sum("@too_big_told"), sizes.sum("@too_big_not_told")), (0, TOO_BIG), "nobody speaks IP: {sizes:?}");
     assert!(sizes.map("@too_big_largest").values().all(|largest| *largest == 2000), "{sizes:?}");
     let path = &told["path"];
     let paths = [("@sent", counters.datagrams_out), ("@delivered", counters.delivered), ("@local", counters.local)];
@@ -276,17 +304,14 @@ fn data_path(told: &BTreeMap<&str, Told>, counters: &Counters) {
 fn control(stack: &Stack, told: &BTreeMap<&str, Told>) {
     let calls = &told["calls"];
     for (daemon, path) in [("overlayd", "/v1/overlays/nosuch"), ("varpd", "/v1/instances/nosuch")] {
-        assert_eq!(calls.count("@calls", &format!("{daemon},GET,{path},404")), CALLS.into(), "{calls:?}");
+        assert_eq!(calls.count("@calls", &format!("{daemon},GET,{path},404")), CALLS, "{calls:?}");
     }
     assert_eq!(calls.sum("@calls"), calls.sum("@callers"));
     assert_eq!(calls.sum("@calls"), calls.in_histogram("@us"));
 
     let mappings = &told["mappings"];
-    let of = |verdict: &str| {
-        mappings.map("@mappings").into_iter().filter(|(key, _)| key.ends_with(verdict)).map(|(_, count)| count).sum::<u64>()
-    };
-    assert_eq!((of(",taken"), of(",refused")), (u64::from(RELOADS), 1), "{mappings:?}");
-    assert_eq!(mappings.lines.len() as u64, 2 + mappings.sum("@mappings"), "{mappings:?}");
+    assert_eq!((mappings.sum("@taken"), mappings.sum("@refused")), (RELOADS, 1), "{mappings:?}");
+    assert_eq!(mappings.lines.len() as u64, 2 + RELOADS + 1, "{mappings:?}");
 
     let states = &told["states"];
     assert_eq!(states.lines.len() as u64, 2 + states.sum("@changes"), "{states:?}");
@@ -299,7 +324,7 @@ fn control(stack: &Stack, told: &BTreeMap<&str, Told>) {
 /// The capture is one for overlay-snoop, byte for byte.
 fn captured(stack: &Stack, capture: &str) {
     let packets = ndjson(&Run::new(program("overlay-snoop")).args(["-r", capture, "--json"]).end().good());
-    let mut found: BTreeMap<(String, u64), u32> = BTreeMap::new();
+    let mut found: BTreeMap<(String, u64), u64> = BTreeMap::new();
     for packet in &packets {
         let ethernet = &packet["layers"][0];
         assert_eq!((ethernet["src"].as_str(), ethernet["ethertype"].as_u64()), (Some(SENDER), Some(EXPERIMENT.into())), "{packet}");
@@ -333,13 +358,19 @@ fn every_script_runs_with_bpftrace_alone() {
             let file = workspace().join(format!("probes/bpftrace/{name}.bt")).display().to_string();
             let varpds = ["mappings", "plugins", "proxies"].contains(&&*name);
             let pid = pids[usize::from(varpds)].to_string();
-            let run = Run::new("bpftrace").args(["-p", &pid, &file, "1", "1"]).within(std::time::Duration::from_secs(300));
+            let run = Run::new("bpftrace").args(["-p", &pid, &file, "1", "1"]).within(Duration::from_secs(300));
             let run = if name == "frames" { run.env("BPFTRACE_STRLEN", "200") } else { run };
             (name, run.start())
         })
         .collect();
     for (name, running) in running {
         let ended = running.end();
+        // bpftrace takes no script that reads arguments of a probe which a program does not have; overlay-trace leaves such a part out.
+        if let Some((_, missing)) = ended.stderr.split_once("couldn't get argument ") {
+            let test = format!("trace::every_script_runs_with_bpftrace_alone::{name}");
+            skip(&test, &format!("the daemon was built without a probe: {}", missing.trim()));
+            continue;
+        }
         assert!(ended.code == 0 && ended.stdout.contains("\nTracing "), "{name}: {} {}{}", ended.code, ended.stdout, ended.stderr);
         let complaints: Vec<&str> = ended.stderr.lines().filter(|line| !line.contains("RLIMIT_MEMLOCK")).collect();
         assert!(complaints.is_empty(), "{name}: {complaints:?}");

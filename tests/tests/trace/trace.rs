@@ -55,7 +55,9 @@ impl Trace {
     pub(crate) fn end(self) -> Told {
         self.running.signal("INT");
         let Ended { code, stdout, stderr } = self.running.end_with_open_input();
-        assert!(code == 0 && stderr.is_empty(), "exit status {code}: {stderr}\n{stdout}");
+        // Probes that no place in the daemons fires have no note there; what is asked of them is left out, and that is said.
+        let clean = stderr.lines().all(|line| line.contains(" were built without "));
+        assert!(code == 0 && clean, "exit status {code}: {stderr}\n{stdout}");
         let mut told = Told::default();
         for object in ndjson(&stdout) {
             let data = &object["data"];
