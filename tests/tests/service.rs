@@ -50,6 +50,7 @@ fn the_manual_pages_are_set_without_a_warning() {
         ("varpd", &["NAME", "OPTIONS"]),
         ("overlay-top", &["NAME", "OPTIONS", "EXAMPLES", "FILTERS", "EXIT STATUS", "KEYS", "COLUMNS", "ENVIRONMENT", "FILES", "SEE ALSO"]),
         ("overlay-replay", &["NAME", "EXAMPLES", "EXIT STATUS", "OVERLAY-REPLAY EDIT", "OVERLAY-REPLAY ENGINE", "SEE ALSO"]),
+        ("overlay-trace", &["NAME", "OPTIONS", "QUESTIONS", "EXAMPLES", "EXIT STATUS", "SEE ALSO"]),
     ] {
         let page = Run::new(program(name)).args(["--generate", "man"]).end().good();
         let set = groff.run(&workspace(), ["-man", "-Tutf8", "-P-cbou", "-wall"]).stdin(page).end();

@@ -18,7 +18,8 @@ pub(crate) fn listing(glob: &str) -> Result<String, Refusal> {
     if found.is_empty() {
         let names: Vec<String> = CATALOGUE.iter().map(full).collect();
         let either = names.iter().map(String::as_str).chain(CATALOGUE.iter().map(|probe| probe.name));
-        let close = nearest(glob, either).map(|close| format!("; did you mean {close}?")).unwrap_or_default();
+        let close = nearest(glob, either).map(|close| format!("; did you mean {close}?"));
+        let close = close.unwrap_or_else(|| ";".to_owned());
         return Err(Refusal::Usage(format!("no probe is called {glob:?}{close} --probes lists them all")));
     }
     let mut text = String::new();

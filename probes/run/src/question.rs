@@ -204,7 +204,8 @@ impl<'a> Questions<'a> {
 
     fn unknown(&self, name: &str) -> Refusal {
         let names = self.names().unwrap_or_default();
-        let close = nearest(name, names.iter().map(Cow::as_ref)).map(|close| format!("; did you mean {close}?")).unwrap_or_default();
+        let close = nearest(name, names.iter().map(Cow::as_ref)).map(|close| format!("; did you mean {close}?"));
+        let close = close.unwrap_or_else(|| ";".to_owned());
         Refusal::Usage(format!("no question is called {name:?}{close} --list names them"))
     }
 }
