@@ -84,6 +84,7 @@ impl Keeper {
             };
             let lookups = self.shared.detach(&how);
             if let Some(first) = self.first.take() {
+                overlay_probes::varpd::plugin_load(pid, 0, self.shared.name(), &how);
                 // Whoever has started it takes its sentence; there is no second try.
                 let _ = first.send(Err(how));
                 return;
@@ -173,9 +174,7 @@ impl Keeper {
                     for message in answers(buffer.get(..length).unwrap_or(&[])) {
                         match message {
                             Ok(FromVarpd::Verified(verified)) if verified.token == ITSELF => {
-                                let problem = verified.problem.unwrap_or_default();
-                                overlay_probes::varpd::plugin_load(pid, 0, self.shared.name(), &problem);
-                                return End::Refused(problem);
+                                return End::Refused(verified.problem.unwrap_or_default());
                             }
                             Ok(FromVarpd::Hello(hello)) if !greeted => {
                                 greeted = true;
