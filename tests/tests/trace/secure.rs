@@ -59,12 +59,11 @@ fn the_daemons_announce_the_catalogue_also_when_they_are_stripped() {
 }
 
 /// How often the daemon has made a text for a probe while something happened: bpftrace counts the calls of the function that does.
-fn texts_made(bpftrace: &Peer, process: u32, meanwhile: impl FnOnce()) -> u64 {
-    let overlayd = program("overlayd");
+fn texts_made(bpftrace: &Peer, program: &Path, process: u32, meanwhile: impl FnOnce()) -> u64 {
     // All that are made of the one function, by their mangled names.
     let script = format!(
         "uprobe:{}:*overlay_probes*provider*text* {{ @texts = count(); }} interval:ms:200 {{ print(@texts); printf(\"at %lu\\n\", nsecs / 1000000); }}",
-        overlayd.display()
+        program.display()
     );
     let words = ["-B", "line", "-p", &process.to_string(), "-e", &script].map(str::to_owned);
     let mut running = bpftrace.run(Path::new("/"), words).within(Duration::from_secs(180)).start();
@@ -82,7 +81,13 @@ fn texts_made(bpftrace: &Peer, process: u32, meanwhile: impl FnOnce()) -> u64 {
 #[test]
 fn no_text_is_made_for_nobody() {
     let Some(bpftrace) = bpftrace("no_text_is_made_for_nobody") else { return };
-    let stack = Stack::start("trc_lazy");
+    let mut stack = Stack::start("trc_lazy");
+    // A file of its own: scripts that watch two daemons attach by the program's file, and so to those of other tests.
+    let copy = stack.hosts[0].overlayd.paths.root().join("overlayd");
+    stack.hosts[0].overlayd.end();
+    let run_copy = format!("cp \"$0\" '{0}' && exec '{0}' \"$@\"", copy.display());
+    stack.hosts[0].overlayd.start_again_under(&["sh", "-c", &run_copy]);
+    stack.hosts[0].wait("varpd to be back", || stack.hosts[0].varpd.status().is_ok_and(|status| status.overlayd.connected));
     stack.join();
     let daemon = &stack.hosts[0].overlayd;
     let (here, there) = (stack.tenant(1, 1), stack.tenant(2, 1));
@@ -91,9 +96,9 @@ fn no_text_is_made_for_nobody() {
         let report = here.udp_send(&UdpLoad::new(echo.at(), 97, 100)).expect("datagrams");
         assert_eq!(report.answered, 97);
     };
-    assert_eq!(texts_made(&bpftrace, daemon.id(), traffic), 0, "nobody watches");
+    assert_eq!(texts_made(&bpftrace, &copy, daemon.id(), traffic), 0, "nobody watches");
     let mut fired = 0;
-    let made = texts_made(&bpftrace, daemon.id(), || {
+    let made = texts_made(&bpftrace, &copy, daemon.id(), || {
         let watch = Watch::start(&bpftrace, daemon.id(), &daemon.client);
         traffic();
         let seen = watch.end();
