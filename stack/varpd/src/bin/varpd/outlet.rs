@@ -13,11 +13,15 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that wait to be sent before the other end counts as one that does not read.
-const UNSENT_MAX_BYTES: usize = 64 << 20;
+pub(crate) const UNSENT_MAX_BYTES: usize = 64 << 20;
 
 /// What a connection has to say.
 #[derive(Debug)]
 pub(crate) struct Speech {
+    /// Where a sentence about it goes.
+    warn: fn(&str),
+    /// What is done before the connection is ended when so many bytes wait.
+    flooded: fn(usize),
     stream: UnixStream,
     /// Who hears it, for the log.
     to: String,
@@ -40,7 +44,13 @@ struct State {
 impl Speech {
     /// Of a connection that has not said anything.
     pub(crate) fn new(stream: UnixStream, to: impl Into<String>) -> Self {
-        Self { stream, to: to.into(), state: Mutex::default(), news: Condvar::new() }
+        let to = to.into();
+        Self { warn: |text| tracing::warn!("{text}"), flooded: |_| {}, stream, to, state: Mutex::default(), news: Condvar::new() }
+    }
+
+    /// The same in a plugin's process, which has a log of its own, and does not go on where varpd does not read.
+    pub(crate) fn of_host(stream: UnixStream, warn: fn(&str), flooded: fn(usize)) -> Self {
+        Self { warn, flooded, ..Self::new(stream, "varpd") }
     }
 
     /// Says what overlayd would say: to a plugin's process. Whether it fitted a packet.
@@ -56,8 +66,10 @@ impl Speech {
         }
         let fitted = message(&mut state.packets);
         if state.packets.bytes() > UNSENT_MAX_BYTES {
-            tracing::warn!("{} does not read: {} bytes wait for it; the connection is ended", self.to, state.packets.bytes());
+            let bytes = state.packets.bytes();
             drop(state);
+            (self.flooded)(bytes);
+            (self.warn)(&format!("{} does not read: {bytes} bytes wait for it; the connection is ended", self.to));
             self.end();
         } else if !state.corked && !state.sending {
             drop(state);
@@ -137,7 +149,7 @@ impl Speech {
 impl Outlet for Speech {
     fn say(&self, message: FromVarpd) {
         if !self.add(|packets| packets.say(&message)) {
-            tracing::warn!("something was too long to be told to {} whole: {}", self.to, name(&message));
+            (self.warn)(&format!("something was too long to be told to {} whole: {}", self.to, name(&message)));
         }
     }
 }

@@ -15,22 +15,25 @@ mod pool;
 mod room;
 mod watch;
 
-pub(crate) use watch::call_of;
+pub(crate) use watch::{LOAD_MAX, TALKED, call_of};
 
-use crate::outlet::Speech;
+use crate::outlet::{Speech, UNSENT_MAX_BYTES};
 use control::{Control, Job};
 use overlay_api::channel::{FromOverlayd, FromVarpd, Hello, PACKET_MAX, VERSION, Verified, questions};
-use overlay_varpd::abi::{Module, leave};
+use overlay_varpd::abi::{Level, Module, leave};
 use overlay_varpd::plugin::Outlet;
 use pool::Pool;
-use room::Room;
+use room::{Room, say_line};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketType, recv, sockopt};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -45,10 +48,16 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// A sentence: this is not varpd's socket, or the system has nothing left.
 pub(crate) fn run(path: &Path, deadline: Duration, cache: Option<PathBuf>) -> Result<(), String> {
     let stream = socket()?;
+    // Only varpd ends it, by hanging up: what a terminal or a service manager sends to all would not leave the time to save. A handler and not
+    // SIG_IGN, which programs that the plugin starts would inherit.
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).map_err(|error| format!("signal {signal}: {error}"))?;
+    }
     // The reader of probes sees the proxies here; without them all else works.
     let _ = overlay_probes::register();
+    let no_descriptor = |error: io::Error| format!("no descriptor is left: {error}");
     let no_thread = |error: io::Error| format!("no thread is left: {error}");
-    let speech = Arc::new(Speech::new(stream.try_clone().map_err(|error| format!("no descriptor is left: {error}"))?, "varpd"));
+    let speech = Arc::new(Speech::of_host(stream.try_clone().map_err(no_descriptor)?, |text| say_line(Level::Warn, text), talked));
     let writer = Arc::clone(&speech);
     Builder::new().name("writer".to_owned()).spawn(move || writer.send_all()).map_err(no_thread)?;
     let room = Room::new(Arc::clone(&speech), watch::start(deadline * 2).map_err(no_thread)?);
@@ -97,14 +106,23 @@ pub(crate) fn run(path: &Path, deadline: Duration, cache: Option<PathBuf>) -> Re
     leave(0)
 }
 
-/// Varpd's socket.
+/// More waits for varpd than it will ever read.
+fn talked(bytes: usize) {
+    say_line(Level::Error, &format!("it talks without end: {bytes} bytes wait for varpd, and at most {UNSENT_MAX_BYTES} are allowed"));
+    leave(TALKED)
+}
+
+/// Varpd's socket. Standard input is /dev/null from then on: what the plugin starts would have the socket otherwise.
 fn socket() -> Result<UnixStream, String> {
     let stdin = io::stdin();
     match sockopt::socket_type(stdin.as_fd()) {
         Ok(SocketType::SEQPACKET) => {}
         _ => return Err("--host is how varpd runs a shared object; try --check FILE".to_owned()),
     }
-    stdin.as_fd().try_clone_to_owned().map(UnixStream::from).map_err(|error| format!("no descriptor is left: {error}"))
+    let own = stdin.as_fd().try_clone_to_owned().map_err(|error| format!("no descriptor is left: {error}"))?;
+    let null = File::open("/dev/null").map_err(|error| format!("/dev/null: {error}"))?;
+    rustix::stdio::dup2_stdin(&null).map_err(|error| format!("standard input cannot be replaced: {error}"))?;
+    Ok(UnixStream::from(own))
 }
 
 /// Reads packets until varpd hangs up, or says what is not understood.
@@ -115,7 +133,7 @@ fn read(stream: &UnixStream, mut hear: impl FnMut(&[u8]) -> Result<(), String>) 
             Ok((_, 0)) => return,
             Ok((_, length)) => {
                 if let Err(why) = hear(buffer.get(..length).unwrap_or(&[])) {
-                    return room::say_line(overlay_varpd::abi::Level::Error, &why);
+                    return say_line(Level::Error, &why);
                 }
             }
             Err(Errno::INTR) => {}

@@ -25,12 +25,23 @@ const CALLS: &[&str] = &[
     "vnic_removed",
     "save",
 ];
-/// The status of the first of them.
-const HUNG: i32 = 64;
+/// The status of the first of them: above those of sysexits(3) and of shells (126 to 165), which plugins may use themselves.
+const HUNG: i32 = 200;
+/// The status of a process that has said more than varpd could read.
+pub(crate) const TALKED: i32 = 230;
+/// What loading may take at most, whatever other calls may: varpd does not begin its work before.
+pub(crate) const LOAD_MAX: Duration = Duration::from_secs(15);
+/// How often it is looked, at least.
+const LOOK_MAX: Duration = Duration::from_millis(500);
 
-/// The call that hung, by the status that a process has ended with.
-pub(crate) fn call_of(status: i32) -> Option<&'static str> {
-    CALLS.get(usize::try_from(status.checked_sub(HUNG)?).ok()?).copied()
+/// The call that hung, by the status that a process has ended with, and what it may have taken where others may take `ceiling`.
+pub(crate) fn call_of(status: i32, ceiling: Duration) -> Option<(&'static str, Duration)> {
+    let call = CALLS.get(usize::try_from(status.checked_sub(HUNG)?).ok()?).copied()?;
+    Some((call, ceiling_of(call, ceiling)))
+}
+
+fn ceiling_of(call: &str, ceiling: Duration) -> Duration {
+    if call == "load" { ceiling.min(LOAD_MAX) } else { ceiling }
 }
 
 /// The calls that have not returned.
@@ -52,9 +63,9 @@ pub(super) fn start(ceiling: Duration) -> io::Result<Watch> {
     let watched = watch.clone();
     Builder::new().name("watch".to_owned()).spawn(move || {
         loop {
-            std::thread::sleep(ceiling / 20);
+            std::thread::sleep((ceiling / 20).min(LOOK_MAX));
             if let Some(call) = watched.hung(ceiling) {
-                say_line(Level::Error, &format!("the call {call} has not returned for {} ms", ceiling.as_millis()));
+                say_line(Level::Error, &format!("the call {call} has not returned for {} ms", ceiling_of(call, ceiling).as_millis()));
                 let at = CALLS.iter().position(|known| *known == call).unwrap_or(0);
                 leave(HUNG + at as i32);
             }
@@ -79,8 +90,8 @@ impl Watch {
 
     fn hung(&self, ceiling: Duration) -> Option<&'static str> {
         let running = self.running();
-        let oldest = running.calls.values().min_by_key(|(_, begun)| *begun);
-        oldest.filter(|(_, begun)| begun.elapsed() >= ceiling).map(|(call, _)| *call)
+        let too_long = running.calls.values().filter(|(call, begun)| begun.elapsed() >= ceiling_of(call, ceiling));
+        too_long.min_by_key(|(_, begun)| *begun).map(|(call, _)| *call)
     }
 }
 
@@ -113,7 +124,10 @@ mod tests {
 
     #[test]
     fn a_status_names_its_call() {
-        assert_eq!((call_of(HUNG), call_of(HUNG + 7)), (Some("load"), Some("lookup")));
-        assert_eq!((call_of(0), call_of(1), call_of(i32::MIN), call_of(HUNG + CALLS.len() as i32)), (None, None, None, None));
+        let minute = Duration::from_secs(60);
+        assert_eq!((call_of(HUNG, minute), call_of(HUNG + 7, minute)), (Some(("load", LOAD_MAX)), Some(("lookup", minute))));
+        for other in [0, 1, 64, 77, TALKED, i32::MIN, HUNG + CALLS.len() as i32] {
+            assert_eq!(call_of(other, minute), None);
+        }
     }
 }

@@ -6,10 +6,10 @@
 //!    └──────────── pause: 100 ms, doubling up to 30 s ◄─────────┘
 //! ```
 
-use super::ended::reap;
+use super::ended::{has_ended, reap};
 use super::log;
 use super::shared::{SILENCE, Shared};
-use crate::host::ITSELF;
+use crate::host::{ITSELF, LOAD_MAX};
 use crate::outlet::Speech;
 use overlay_api::channel::{FromOverlayd, FromVarpd, PACKET_MAX, PluginInfo, answers};
 use rustix::io::Errno;
@@ -19,6 +19,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -32,6 +33,8 @@ const GOOD: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 /// How often the process is asked whether it is there.
 const PING: Duration = Duration::from_secs(1);
+/// How long it is read what a process has said before its end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Bytes that are read from a process in a second. What overlayd does not read in time ends its connection, which is everybody's; so one that
 /// never stops talking has to wait for its own words.
 const SPOKEN_MAX: usize = 16 << 20;
@@ -46,6 +49,8 @@ enum End {
     Misspoke(String),
     /// It hung up, or varpd did.
     HungUp,
+    /// Varpd ends, and it has not even said hello.
+    Unwanted,
 }
 
 /// Starts the process and waits for what the plugin declares.
@@ -76,9 +81,11 @@ impl Keeper {
         loop {
             let begun = Instant::now();
             let (pid, how) = match self.spawn() {
-                Ok((child, stream)) => {
+                Ok((child, stream, gone)) => {
                     let pid = child.id();
-                    (pid, self.keep(child, stream))
+                    let how = self.keep(child, stream);
+                    gone.store(true, Relaxed);
+                    (pid, how)
                 }
                 Err(problem) => (0, problem),
             };
@@ -105,7 +112,8 @@ impl Keeper {
         }
     }
 
-    fn spawn(&self) -> Result<(Child, UnixStream), String> {
+    /// Starts it: the process, its socket, and what is to be said when it has ended.
+    fn spawn(&self) -> Result<(Child, UnixStream, Arc<AtomicBool>), String> {
         let cannot = |error: &dyn std::fmt::Display| format!("its process cannot be started: {error}");
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).map_err(|error| cannot(&error))?;
@@ -118,12 +126,13 @@ impl Keeper {
         // A group of its own: what a terminal sends to varpd is varpd's to pass on.
         command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| cannot(&error))?;
+        let gone = Arc::new(AtomicBool::new(false));
         if let Some(stderr) = child.stderr.take() {
-            let shared = Arc::clone(&self.shared);
-            // It ends with whoever holds the other end, which may be a process that the plugin has left behind.
-            let _ = Builder::new().name("log".to_owned()).spawn(move || log::pass_on(stderr, &shared));
+            let (shared, gone) = (Arc::clone(&self.shared), Arc::clone(&gone));
+            // Without a thread for it, it has no log.
+            let _ = Builder::new().name("log".to_owned()).spawn(move || log::pass_on(stderr, &shared, &gone));
         }
-        Ok((child, UnixStream::from(ours)))
+        Ok((child, UnixStream::from(ours), gone))
     }
 
     /// From the hello of a process to its end: how it ended.
@@ -134,7 +143,7 @@ impl Keeper {
                 let writer = Arc::clone(&speech);
                 let thread = Builder::new().name("writer".to_owned()).spawn(move || writer.send_all());
                 let end = match &thread {
-                    Ok(_) => self.converse(&stream, &speech, child.id()),
+                    Ok(_) => self.converse(&stream, &speech, &child),
                     Err(error) => End::Misspoke(format!("no thread is left: {error}")),
                 };
                 speech.end();
@@ -144,21 +153,29 @@ impl Keeper {
             Err(error) => End::Misspoke(format!("no descriptor is left: {error}")),
         };
         drop(stream);
-        let (patience, otherwise) = match &end {
-            End::Refused(problem) => (Duration::from_millis(500), Some(problem.clone())),
-            End::Silent => (Duration::ZERO, Some(format!("it was silent for {} s and was ended", SILENCE.as_secs()))),
-            End::Misspoke(why) => (Duration::ZERO, Some(format!("it was ended: {why}"))),
-            End::HungUp => (Duration::from_millis(2500), None),
+        let patience = match &end {
+            End::Refused(_) => Duration::from_millis(500),
+            End::HungUp => Duration::from_millis(2500),
+            End::Silent | End::Misspoke(_) | End::Unwanted => Duration::ZERO,
         };
         let how = reap(child, patience, self.shared.settings.deadline * 2);
-        otherwise.unwrap_or(how)
+        match end {
+            End::Refused(problem) => problem,
+            End::Misspoke(why) => format!("it was ended: {why}"),
+            // How it has ended says more than that it has not spoken since.
+            End::Silent => how.unwrap_or_else(|| format!("it was silent for {} s and was ended", SILENCE.as_secs())),
+            End::HungUp => how.unwrap_or_else(|| "it hung up and did not end".to_owned()),
+            End::Unwanted => how.unwrap_or_else(|| "it was ended before its hello".to_owned()),
+        }
     }
 
-    fn converse(&mut self, stream: &UnixStream, speech: &Arc<Speech>, pid: u32) -> End {
+    fn converse(&mut self, stream: &UnixStream, speech: &Arc<Speech>, child: &Child) -> End {
         let mut buffer = vec![0; PACKET_MAX + 1];
         let (mut heard, mut pinged, mut ticked) = (Instant::now(), Instant::now(), Instant::now());
         let (begun, mut greeted) = (Instant::now(), false);
         let (mut second, mut spoken) = (begun, 0);
+        let load = (self.shared.settings.deadline * 2).min(LOAD_MAX);
+        let mut ended: Option<Instant> = None;
         loop {
             if second.elapsed() >= Duration::from_secs(1) {
                 (second, spoken) = (Instant::now(), 0);
@@ -181,7 +198,7 @@ impl Keeper {
                                 if let Err(end) = self.greeted(hello.plugins) {
                                     return end;
                                 }
-                                overlay_probes::varpd::plugin_load(pid, 1, self.shared.name(), "");
+                                overlay_probes::varpd::plugin_load(child.id(), 1, self.shared.name(), "");
                                 self.shared.attach(speech);
                             }
                             Ok(message) if greeted => self.shared.hear(message),
@@ -190,15 +207,26 @@ impl Keeper {
                         }
                     }
                 }
+                // Others may have its end of the socket, so that this is no end of file: nothing comes any more from itself.
+                Err(Errno::AGAIN) if ended.is_some() => return End::HungUp,
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(error) => return End::Misspoke(error.to_string()),
             }
             if ticked.elapsed() >= TICK {
                 self.shared.tick();
                 ticked = Instant::now();
+                if ended.is_none() && has_ended(child) {
+                    ended = Some(ticked);
+                }
+                if !greeted && self.shared.is_over_after(Duration::ZERO) {
+                    return End::Unwanted;
+                }
             }
-            // Before its hello it is busy with the loader, for as long as a call may take: the watch in it sees to that.
-            let silence = if greeted { heard.elapsed() } else { begun.elapsed().saturating_sub(self.shared.settings.deadline * 2) };
+            if ended.is_some_and(|ended| ended.elapsed() >= LAST_WORDS) {
+                return End::HungUp;
+            }
+            // Before its hello it is busy with the loader, for as long as that may take: the watch in it sees to that.
+            let silence = if greeted { heard.elapsed() } else { begun.elapsed().saturating_sub(load) };
             if silence >= SILENCE {
                 return End::Silent;
             }
