@@ -37,6 +37,8 @@ fn the_units_agree_on_user_and_group() {
     let value = |text: &str, key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned();
     let (user, group) = (value(&varpd, "User="), value(&varpd, "Group="));
     assert_eq!(value(&overlayd, "Group="), group);
+    // The processes of plugins are varpd's to end.
+    assert_eq!(value(&varpd, "KillMode="), "mixed");
     assert_eq!(value(&overlayd, "ExecStart=overlayd "), format!("--group root --varpd-user {user}"));
     assert!(made.contains(&format!("\ng {group} -\n")) && made.contains(&format!("\nu {user} -:{group} ")), "{made}");
 }

@@ -145,6 +145,7 @@ fn one_that_never_stops_talking_does_not_take_the_connection_with_it() {
         std::thread::sleep(std::time::Duration::from_millis(1500));
     }
     assert!(injected > 100, "{injected}");
+    asker.wait_log("badly: it talked without end, faster than varpd reads (pid ");
 }
 
 #[test]
@@ -163,4 +164,27 @@ fn what_one_does_not_answer_is_bounded_and_the_others_are_heard() {
     assert_eq!(asker.asked(good, frame_that(9)), reach(None));
     let expected = InstanceCounters { lookups: OPEN + 100, abandoned: 100, ..InstanceCounters::default() };
     assert_eq!(asker.status(bad).counters, expected);
+}
+
+#[test]
+fn an_instance_that_flaps_is_heard_ten_times_a_second_and_its_last_word_counts() {
+    let mut asker = Asker::start(&[], |folder| drop(badly(folder, "badly.so", &[])));
+    let device = asker.tell_well("badly", &[]);
+    let request = asker.ask(device, frame_that(14));
+    let mut states = 0;
+    let answer = loop {
+        match asker.hear() {
+            FromVarpd::State { degraded: Some(_), .. } => states += 1,
+            FromVarpd::Answer(answered, answer) if answered == request => break answer,
+            FromVarpd::State { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(answer, reach(None));
+    // A thousand times this and that; the reason that was said last comes when the second is over.
+    while asker.hear_state(device).as_deref() != Some("for good") {
+        states += 1;
+    }
+    assert!(states < 100, "{states}");
+    assert_eq!(asker.status(device).reason.as_deref(), Some("for good"));
 }

@@ -2,6 +2,7 @@
  * A plugin that does what plugins should not. Which of it, the last byte of the destination says; what it declares, macros do.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ static const struct varpd_host *varpd;
 /* The one instance that speaks unasked, and what it was given by the one before. */
 static varpd_instance self;
 static unsigned char kept;
+static atomic_int released;
 
 static int create(varpd_instance instance, const struct varpd_overlay *overlay, void **state, char *problem, size_t room)
 {
@@ -145,6 +147,31 @@ static int lookup(void *state, varpd_query query, const struct varpd_lookup *loo
         if (pthread_create(&thread, NULL, chatter, (void *)(uintptr_t)self) == 0)
             pthread_detach(thread);
         break;
+    case 14: /* flaps */
+        for (int i = 0; i < 1000; i++) {
+            varpd->degrade(self, "for now");
+            varpd->restore(self);
+        }
+        varpd->degrade(self, "for good");
+        break;
+    case 15: /* leaves a process behind that has all descriptors, and crashes */
+        if (fork() == 0)
+            for (;;)
+                pause();
+        abort();
+    case 16: /* keeps nothing any more */
+        kept = 0;
+        break;
+    case 17: /* waits for somebody */
+        while (!released)
+            usleep(1000);
+        break;
+    case 18: /* who does this */
+        released = 1;
+        break;
+    case 19: /* takes its time */
+        sleep(1);
+        break;
     case 12: /* sends the frame on */
         varpd->reply_resend(query, lookup->frame, lookup->frame_length);
         return VARPD_ANSWER;
@@ -210,7 +237,7 @@ static void vnic_removed(void *state, const struct varpd_vnic *vnic)
 static size_t save(void *state, uint8_t *bytes, size_t room)
 {
     (void)state;
-    if (room < 1)
+    if (room < 1 || kept == 0)
         return 0;
     bytes[0] = kept;
     return 1;

@@ -3,7 +3,7 @@
 use crate::asker::{Asker, frame_that};
 use crate::bad::{drop_for, reach};
 use crate::objects::{badly, fixed};
-use overlay_api::channel::FromVarpd;
+use overlay_api::channel::{FromOverlayd, FromVarpd};
 use overlay_api::control::InstanceCounters;
 use overlay_api::{Answer, DeviceId};
 use overlay_tests::{Run, program};
@@ -150,6 +150,63 @@ fn what_a_plugin_saves_it_is_given_again() {
     asker.tell_again("badly", bad, &[]);
     while asker.hear_state(bad).is_some() {}
     assert_eq!(kept(asker.asked(bad, frame_that(10))), 2);
+}
+
+#[test]
+fn an_instance_that_ends_keeps_no_lookup_of_another_waiting() {
+    let (mut asker, ending, _) = both(&[]);
+    let other = asker.tell_well("badly", &[]);
+    // One lookup waits for the other instance, three take their time, and more wait for a thread when the instance ends.
+    for wants in [17, 19, 19, 19, 0x20, 0x20, 0x20, 0x20] {
+        asker.ask(ending, frame_that(wants));
+    }
+    asker.say([FromOverlayd::InstanceRemoved(ending)]);
+    assert_eq!(asker.asked(other, frame_that(18)), reach(None));
+    assert!(!asker.log().contains("did not return"), "{}", asker.log());
+}
+
+#[test]
+fn what_a_plugin_keeps_no_more_is_removed() {
+    let (mut asker, bad, _) = both(&[]);
+    let file: PathBuf = asker.root.path().join("var/cache/overlay/badly/ov1");
+    let folder = file.parent().expect("a folder");
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(&file, [7]).expect("a file");
+    assert_eq!(asker.asked(bad, frame_that(16)), reach(None));
+    asker.varpd().signal("TERM");
+    assert_eq!(asker.end().code, 0);
+    assert_eq!(folder.read_dir().expect("a folder").count(), 0);
+}
+
+#[test]
+fn who_is_asked_to_end_by_a_signal_leaves_that_to_varpd() {
+    let (mut asker, bad, _) = both(&[]);
+    let [pid] = children(asker.varpd().id(), "badly.so")[..] else { panic!("one process for each object") };
+    for signal in ["-TERM", "-INT", "-HUP"] {
+        assert_eq!(Run::new("kill").args([signal, &pid.to_string()]).end().code, 0);
+    }
+    assert_eq!(asker.asked(bad, frame_that(0x20)), reach(None));
+    assert_eq!(children(asker.varpd().id(), "badly.so"), [pid]);
+    // Its socket is nobody else's: what it starts would have standard input.
+    let stdin = std::fs::read_link(format!("/proc/{pid}/fd/0")).expect("a descriptor");
+    assert_eq!(stdin, PathBuf::from("/dev/null"));
+}
+
+#[test]
+fn what_a_plugin_has_started_ends_with_it_and_hides_nothing() {
+    let (mut asker, bad, good) = both(&[]);
+    ends(&mut asker, bad, good, 15, "it was ended by signal 6 (SIGABRT)");
+    // Both processes that it has left behind have its command line, and another parent.
+    let file = asker.root.path().display().to_string();
+    let pids = || {
+        let listed = std::fs::read_dir("/proc").expect("Linux has /proc").flatten();
+        listed.filter(|entry| {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line);
+            line.contains(&file) && line.trim_end_matches('\0').ends_with("/badly.so")
+        })
+    };
+    assert_eq!(pids().count(), 1);
 }
 
 #[test]

@@ -20,6 +20,7 @@ struct host {
     uint8_t mac[6];
     struct varpd_ul3 at;
     uint8_t ip[4];
+    int has_ip;
 };
 
 struct fixed {
@@ -80,6 +81,7 @@ static int read_host(char *text, struct host *host)
         return 0;
     for (int i = 0; i < 6; i++)
         host->mac[i] = (uint8_t)mac[i];
+    host->has_ip = ip != NULL;
     return read_ul3(ul3, &host->at) && (ip == NULL || inet_pton(AF_INET, ip, host->ip) == 1);
 }
 
@@ -126,7 +128,7 @@ static int arp(void *state, const uint8_t ip[4], uint8_t mac[6])
     const struct fixed *fixed = state;
 
     for (size_t i = 0; i < fixed->count; i++) {
-        if (memcmp(fixed->hosts[i].ip, ip, 4) == 0) {
+        if (fixed->hosts[i].has_ip && memcmp(fixed->hosts[i].ip, ip, 4) == 0) {
             memcpy(mac, fixed->hosts[i].mac, 6);
             return 1;
         }

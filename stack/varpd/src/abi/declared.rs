@@ -19,6 +19,9 @@ const VALUE_MAX: u64 = 4096;
 /// Bytes of a struct, of whatever version.
 const STRUCT_MAX: u32 = 65_536;
 
+/// Bytes of a declaration as it is told to overlayd, and of all that a varpd has together: they are in one packet, with the hello around them.
+pub const DECLARED_MAX: usize = 60_000;
+
 /// Reads what `varpd_plugin_register` has returned.
 pub(super) fn read(plugin: *const varpd_plugin) -> Result<(varpd_plugin, PluginInfo), String> {
     if plugin.is_null() {
@@ -54,6 +57,10 @@ pub(super) fn read(plugin: *const varpd_plugin) -> Result<(varpd_plugin, PluginI
     }
     let with = |kind| kinds & kind != 0;
     let info = PluginInfo { name, with_port: with(VARPD_DESTINATION_IP_PORT), without_port: with(VARPD_DESTINATION_IP), properties };
+    let length = serde_json::to_vec(&info).map_or(usize::MAX, |text| text.len());
+    if length > DECLARED_MAX {
+        return Err(format!("its declaration has {length} bytes as JSON; at most {DECLARED_MAX} are allowed"));
+    }
     Ok((plugin, info))
 }
 
@@ -154,7 +161,7 @@ fn text(pointer: *const c_char, most: usize, what: &str) -> Result<Option<String
 mod tests {
     use super::*;
     use crate::abi::raw;
-    use std::ffi::{c_int, c_void};
+    use std::ffi::{CString, c_int, c_void};
     use std::ptr::null;
 
     unsafe extern "C" fn create(_: u64, _: *const raw::varpd_overlay, _: *mut *mut c_void, _: *mut c_char, _: usize) -> c_int {
@@ -229,6 +236,29 @@ mod tests {
         let newer = Longer(varpd_plugin { size, property_count: 2, properties: longer.as_ptr().cast(), ..plugin(&[]) }, [!0; 3]);
         let (_, info) = read((&raw const newer).cast()).unwrap();
         assert_eq!(info.properties.iter().map(|property| property.name.as_str()).collect::<Vec<_>>(), ["acme/zone", "acme/b"]);
+    }
+
+    #[test]
+    fn a_declaration_fits_the_packet_that_it_is_told_in() {
+        let names: Vec<_> = (0..32).map(|number| CString::new(format!("acme/p{number}")).unwrap()).collect();
+        let value = CString::new("x".repeat(VALUE_MAX as usize)).unwrap();
+        let text = |count: usize| -> Vec<varpd_property> {
+            let one = |name: &CString| varpd_property {
+                kind: VARPD_TEXT,
+                max: VALUE_MAX,
+                name: name.as_ptr(),
+                default_value: value.as_ptr(),
+                choices: null(),
+                ..ZONE
+            };
+            names.iter().take(count).map(one).collect()
+        };
+        assert!(read(&plugin(&text(14))).is_ok());
+        let refused = read(&plugin(&text(32))).unwrap_err();
+        assert!(
+            refused.starts_with("its declaration has 13") && refused.ends_with("bytes as JSON; at most 60000 are allowed"),
+            "{refused}"
+        );
     }
 
     #[test]

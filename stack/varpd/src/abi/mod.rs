@@ -19,6 +19,7 @@ mod object;
 pub mod raw;
 
 pub use calls::{Calls, Level, Outcome, Said};
+pub use declared::DECLARED_MAX;
 pub use object::{Object, Said as Looked};
 
 use overlay_api::channel::PluginInfo;

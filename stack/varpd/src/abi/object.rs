@@ -157,15 +157,15 @@ impl Object<'_> {
         unsafe { call(self.state, &raw const vnic) }
     }
 
-    /// What it wants to be given after a restart; empty is nothing.
+    /// What it wants to be given after a restart; empty is nothing. None of a plugin that has no such call.
     #[must_use]
-    pub fn save(&self) -> Vec<u8> {
-        let Some(save) = self.module.plugin.save else { return Vec::new() };
+    pub fn save(&self) -> Option<Vec<u8>> {
+        let save = self.module.plugin.save?;
         let mut bytes = vec![0; VARPD_SAVE_MAX];
         // SAFETY: the room as told.
         let length = unsafe { save(self.state, bytes.as_mut_ptr(), bytes.len()) };
         bytes.truncate(length);
-        bytes
+        Some(bytes)
     }
 }
 

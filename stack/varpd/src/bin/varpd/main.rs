@@ -100,13 +100,12 @@ impl Plugins {
     }
 }
 
-fn plugins(flags: &Flags) -> Result<Plugins, String> {
+fn plugins(flags: &Flags, settings: &Settings) -> Result<Plugins, String> {
     let files = files::Files::start().map_err(|error| format!("the mapping files cannot be watched: {error}"))?;
     let mut all: Vec<Arc<dyn Plugin>> = vec![Arc::new(files)];
-    let taken: Vec<_> = all.iter().map(|plugin| plugin.info()).collect();
     let folder = flags.plugins.clone().unwrap_or_else(|| Paths::chosen(flags.root.clone(), None).plugins());
     let mut problems = Vec::new();
-    let remote = remote::load_all(&folder, flags.plugins.is_some(), &Settings::of(flags), &taken, &mut problems);
+    let remote = remote::load_all(&folder, flags.plugins.is_some(), settings, &mut problems);
     all.extend(remote.iter().map(|remote| Arc::<Remote>::clone(remote) as Arc<dyn Plugin>));
     Ok(Plugins { all, remote, problems })
 }
@@ -126,7 +125,7 @@ fn run(flags: &Flags) -> Result<(), String> {
     let group = flags.group.as_deref().map(group_id).transpose()?;
     let socket = ControlSocket::open(&paths.varpd_socket(), group).map_err(|error| error.to_string())?;
     let journal = Arc::new(Journal::new());
-    let plugins = plugins(flags)?;
+    let plugins = plugins(flags, &Settings::of(flags))?;
     for problem in &plugins.problems {
         tracing::error!("{problem}");
     }

@@ -3,6 +3,7 @@
 mod frames;
 
 use crate::flags::{Asked, Flags, Query};
+use crate::remote::Settings;
 use crate::{Plugins, plugins};
 use overlay_api::channel::{FromOverlayd, FromVarpd, Instance};
 use overlay_api::{Answer, DeviceId, Lookup, Question, RequestId};
@@ -34,7 +35,7 @@ impl Outlet for Ear {
 /// # Errors
 /// A sentence: there is no such plugin, it does not start, it does not answer.
 pub(crate) fn run(flags: &Flags, query: Query) -> Result<(), String> {
-    let found = plugins(flags)?;
+    let found = plugins(flags, &Settings::of_question(flags))?;
     // Only what is asked about: the others' problems are no answer.
     let own =
         |problem: &&String| found.all.iter().all(|plugin| plugin.info().name != query.search) || problem.contains("no plugin is loaded");

@@ -42,7 +42,7 @@ impl Control {
     /// The system has no thread left.
     pub(super) fn start(room: &'static Room, module: &'static Module, cache: Option<PathBuf>) -> io::Result<Self> {
         let (sender, jobs) = channel();
-        let thread = Thread { room, module, cache, saved: HashMap::new(), names: HashMap::new() };
+        let thread = Thread { room, module, cache, saved: HashMap::new(), names: HashMap::new(), complained: false };
         Builder::new().name("control".to_owned()).spawn(move || thread.run(&jobs))?;
         Ok(Self(sender))
     }
@@ -70,6 +70,8 @@ struct Thread {
     saved: HashMap<u64, Vec<u8>>,
     /// The overlays of the instances, which their files are called after.
     names: HashMap<u64, String>,
+    /// It was said that something is not kept; once is enough, it is tried every minute.
+    complained: bool,
 }
 
 impl Thread {
@@ -160,14 +162,12 @@ impl Thread {
     fn end(&mut self, number: u64) {
         // It stays known until it is destroyed: the plugin may speak for it.
         let Some(seat) = self.room.seat(number) else { return };
-        let object = {
+        // Lookups go on to their end before that, and new ones are not asked: the time of stop begins after it.
+        let object = seat.object.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(object) = &object {
             let _call = self.room.calls.begin("stop");
-            let object = seat.object.write().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(object) = &object {
-                object.stop();
-            }
-            object
-        };
+            object.stop();
+        }
         if let Some(object) = object {
             self.keep(number, &object);
             self.destroy(object);
@@ -204,24 +204,40 @@ impl Thread {
     /// Writes down what an instance wants kept, if that is anything new.
     fn keep(&mut self, number: u64, object: &Object<'_>) {
         let (Some(folder), Some(name)) = (&self.cache, self.names.get(&number)) else { return };
-        let bytes = {
+        let saved = {
             let _call = self.room.calls.begin("save");
             object.save()
         };
-        if bytes.is_empty() || self.saved.get(&number) == Some(&bytes) {
-            return;
-        }
-        let written = std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()));
-        match written.and_then(|()| file::write(&folder.join(name), &bytes, file::Mode::Private).map_err(|error| error.to_string())) {
+        let Some(bytes) = saved.filter(|bytes| self.saved.get(&number) != Some(bytes)) else { return };
+        match write(folder, name, &bytes) {
             Ok(()) => drop(self.saved.insert(number, bytes)),
-            Err(problem) => say_line(Level::Debug, &format!("what it knows for overlay {name} is not kept: {problem}")),
+            Err(problem) => {
+                let level = if std::mem::replace(&mut self.complained, true) { Level::Debug } else { Level::Warn };
+                say_line(level, &format!("what it knows for overlay {name} is not kept: {problem}"));
+            }
         }
     }
 
     /// What an overlay's instance of before has kept.
     fn kept(&self, name: &str) -> Option<Vec<u8>> {
-        read(&self.cache.as_ref()?.join(name)).ok().filter(|bytes| bytes.len() <= VARPD_SAVE_MAX)
+        let path = self.cache.as_ref()?.join(name);
+        // Where there is no folder, nothing is left over; what cannot be removed does no harm but take its place.
+        let _ = file::clean(&path);
+        read(&path).ok().filter(|bytes| bytes.len() <= VARPD_SAVE_MAX)
     }
+}
+
+/// Writes a file; no bytes are no file.
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), String> {
+    let path = folder.join(name);
+    if bytes.is_empty() {
+        return match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", path.display())),
+            _ => Ok(()),
+        };
+    }
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    file::write(&path, bytes, file::Mode::Private).map_err(|error| error.to_string())
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -234,4 +250,22 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 fn values<'a>(info: &'a PluginInfo, told: &'a Instance) -> Vec<(&'a str, &'a str)> {
     let value = |name: &str| told.properties.get(name).map(String::as_str);
     info.properties.iter().filter_map(|one| Some((one.name.as_str(), value(&one.name).or(one.default.as_deref())?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_empty_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("acme");
+        assert_eq!(write(&inner, "ov1", &[]), Ok(()), "there was none");
+        assert_eq!(write(&inner, "ov1", b"known"), Ok(()));
+        assert_eq!(read(&inner.join("ov1")).unwrap(), b"known");
+        assert_eq!(write(&inner, "ov1", &[]), Ok(()));
+        assert_eq!(inner.read_dir().unwrap().count(), 0);
+        std::fs::create_dir(inner.join("ov2")).unwrap();
+        assert!(write(&inner, "ov2", &[]).unwrap_err().contains("/acme/ov2: "));
+    }
 }

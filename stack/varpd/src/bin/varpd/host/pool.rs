@@ -6,7 +6,7 @@ use overlay_varpd::abi::{Calls, Level, Looked, Object};
 use overlay_varpd::proxy::{self, Asked};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -55,9 +55,14 @@ fn work(room: &Room, deadline: Duration, lookups: &Mutex<Receiver<(Lookup, Insta
 fn ask(room: &Room, lookup: &Lookup, left: Duration) {
     let query = lookup.request.0;
     let seat = room.seat(lookup.device.0.into());
-    let object = seat.as_ref().map(|seat| seat.object.read().unwrap_or_else(PoisonError::into_inner));
+    // Who waited here for one that ends, which waits for its lookups, would keep all others waiting, too.
+    let object = seat.as_ref().and_then(|seat| match seat.object.try_read() {
+        Ok(object) => Some(object),
+        Err(TryLockError::Poisoned(object)) => Some(object.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    });
     let Some(object) = object.as_ref().and_then(|object| object.as_ref()) else {
-        // It has ended since, or did not start.
+        // It ends, has ended since, or did not start.
         room.answer(query, DROP_ONCE);
         return;
     };

@@ -2,6 +2,7 @@
 
 use super::{Remote, Settings};
 use overlay_api::channel::PluginInfo;
+use overlay_varpd::abi::DECLARED_MAX;
 use overlay_varpd::plugin::Plugin;
 use std::fs::Metadata;
 use std::io::ErrorKind;
@@ -15,18 +16,12 @@ const FOREIGN_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 /// Shared objects that a folder has at most: each is a process.
 const OBJECTS_MAX: usize = 64;
-/// Bytes of all declarations: they are told to overlayd in one packet.
-const DECLARED_MAX: usize = 60_000;
+/// The modules that are no shared objects: varpd's own, and overlayd's.
+const BUILT_IN: [&str; 2] = ["files", "direct"];
 
 /// Loads what is in the folder. What cannot be loaded is left out, with a sentence in `problems`; a folder that others can write to is, whole.
 /// One that is not there has nothing in it, unless it was `wanted`.
-pub(crate) fn load_all(
-    folder: &Path,
-    wanted: bool,
-    settings: &Settings,
-    taken: &[PluginInfo],
-    problems: &mut Vec<String>,
-) -> Vec<Arc<Remote>> {
+pub(crate) fn load_all(folder: &Path, wanted: bool, settings: &Settings, problems: &mut Vec<String>) -> Vec<Arc<Remote>> {
     let files = match files(folder, wanted) {
         Ok(files) => files,
         Err(problem) => {
@@ -40,15 +35,16 @@ pub(crate) fn load_all(
             files.iter().map(|file| (file, scope.spawn(move || check_file(file).and_then(|()| Remote::start(file, settings))))).collect();
         threads.into_iter().map(|(file, thread)| (file, thread.join().unwrap_or_else(|_| Err("its thread panicked".to_owned())))).collect()
     });
-    let mut names: Vec<String> = taken.iter().map(|info| info.name.to_string()).collect();
-    names.push("direct".to_owned());
+    let mut names: Vec<String> = Vec::new();
     let (mut loaded, mut bytes) = (Vec::new(), 0);
     for (file, result) in started {
         let remote = result.and_then(|remote: Arc<Remote>| {
             let info = remote.info();
             let length = serde_json::to_vec(&info).map_or(DECLARED_MAX, |text| text.len());
             let problem = if names.iter().any(|name| *name == info.name.as_str()) {
-                format!("there is a plugin {} already", info.name)
+                is_taken(&info)
+            } else if let Err(problem) = check_name(&info) {
+                problem
             } else if bytes + length > DECLARED_MAX {
                 format!("its declaration has {length} bytes, and all together at most {DECLARED_MAX} are allowed")
             } else {
@@ -75,12 +71,7 @@ fn files(folder: &Path, wanted: bool) -> Result<Vec<PathBuf>, String> {
         Err(error) if error.kind() == ErrorKind::NotFound && !wanted => return Ok(Vec::new()),
         Err(error) => return Err(failed(&error)),
     };
-    // Who can write to a folder above it can put another one in its place.
-    for above in whole.ancestors() {
-        let meta = above.metadata().map_err(|error| failed(&error))?;
-        let sticky = above != whole && meta.mode() & STICKY != 0;
-        trust(&meta, sticky).map_err(|why| format!("{}: {why}; no plugin is loaded from {}", above.display(), folder.display()))?;
-    }
+    check_folder(&whole).map_err(|why| format!("{why}; no plugin is loaded from {}", folder.display()))?;
     let entries = whole.read_dir().map_err(|error| failed(&error))?;
     let mut files = Vec::new();
     for entry in entries {
@@ -110,6 +101,32 @@ pub(crate) fn check_file(file: &Path) -> Result<(), String> {
         return Err("it is no regular file".to_owned());
     }
     trust(&meta, false)
+}
+
+/// Whether nobody else can put files into a folder, or another folder in its place. It is said whole, without symbolic links.
+///
+/// # Errors
+/// A sentence with the folder, what was found and what is allowed.
+pub(crate) fn check_folder(whole: &Path) -> Result<(), String> {
+    for above in whole.ancestors() {
+        let named = |why: &dyn std::fmt::Display| format!("{}: {why}", above.display());
+        let meta = above.metadata().map_err(|error| named(&error))?;
+        let sticky = above != whole && meta.mode() & STICKY != 0;
+        trust(&meta, sticky).map_err(|why| named(&why))?;
+    }
+    Ok(())
+}
+
+/// Whether a plugin is not called as something that is built in.
+///
+/// # Errors
+/// A sentence.
+pub(crate) fn check_name(info: &PluginInfo) -> Result<(), String> {
+    if BUILT_IN.contains(&info.name.as_str()) { Err(is_taken(info)) } else { Ok(()) }
+}
+
+fn is_taken(info: &PluginInfo) -> String {
+    format!("there is a plugin {} already", info.name)
 }
 
 fn trust(meta: &Metadata, sticky: bool) -> Result<(), String> {

@@ -121,7 +121,10 @@ impl Keeper {
         let settings = &self.shared.settings;
         // What runs now, also when its file was replaced.
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("varpd").arg("--deadline").arg(settings.deadline.as_millis().to_string()).arg("--cache").arg(&settings.cache);
+        command.arg0("varpd").arg("--deadline").arg(settings.deadline.as_millis().to_string());
+        if let Some(cache) = &settings.cache {
+            command.arg("--cache").arg(cache);
+        }
         command.arg("--host").arg(&self.shared.path);
         // A group of its own: what a terminal sends to varpd is varpd's to pass on.
         command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);

@@ -15,7 +15,7 @@ mod keeper;
 mod log;
 mod shared;
 
-pub(crate) use folder::{check_file, load_all};
+pub(crate) use folder::{check_file, check_folder, check_name, load_all};
 
 use crate::flags::Flags;
 use overlay_api::Lookup;
@@ -33,15 +33,20 @@ use std::time::Duration;
 pub(crate) struct Settings {
     /// How long a lookup may take; a call, twice that.
     pub(crate) deadline: Duration,
-    /// Where plugins keep what they save.
-    pub(crate) cache: PathBuf,
+    /// Where plugins keep what they save; none where nothing is kept.
+    pub(crate) cache: Option<PathBuf>,
 }
 
 impl Settings {
-    /// As the flags have it.
+    /// As the flags have it, for the daemon.
     pub(crate) fn of(flags: &Flags) -> Self {
         let cache = Paths::chosen(flags.root.clone(), None).caches();
-        Self { deadline: Duration::from_millis(flags.deadline), cache }
+        Self { cache: Some(cache), ..Self::of_question(flags) }
+    }
+
+    /// The same for who only asks: what a daemon keeps is none of its business.
+    pub(crate) fn of_question(flags: &Flags) -> Self {
+        Self { deadline: Duration::from_millis(flags.deadline), cache: None }
     }
 }
 

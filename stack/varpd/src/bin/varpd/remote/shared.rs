@@ -4,6 +4,7 @@
 //! It is asked again once, of the process that comes after one that has died; what kills two processes is dropped.
 
 use super::Settings;
+use super::log::Limit;
 use crate::outlet::Speech;
 use overlay_api::channel::{FromOverlayd, FromVarpd, Instance, PluginInfo, Request, VERSION, VnicInfo, Welcome};
 use overlay_api::{Answer, DeviceId, Lookup, RequestId};
@@ -24,6 +25,8 @@ const ASKED_MAX: u8 = 2;
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long a start waits: what takes longer goes on, and the instance counts as degraded until then.
 const START_PATIENCE: Duration = Duration::from_millis(500);
+/// How often an instance may say in a second how it is; of what it says beyond that, the last word counts, when the second is over.
+const STATES_MAX: u32 = 10;
 /// Silence after which the process counts as one that hangs.
 pub(super) const SILENCE: Duration = Duration::from_secs(5);
 
@@ -32,6 +35,8 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) settings: Settings,
     pub(super) info: OnceLock<PluginInfo>,
+    /// Of what varpd says about its answers.
+    warnings: Limit,
     state: Mutex<State>,
     /// Something has come that somebody may wait for.
     news: Condvar,
@@ -60,6 +65,43 @@ struct Seat {
     host: Host,
     /// The process that is there has said how it is: lookups may come.
     heard: bool,
+    states: States,
+}
+
+/// How often an instance has said how it is, and what of that waits.
+struct States {
+    second: Instant,
+    count: u32,
+    waits: Option<Option<String>>,
+}
+
+impl States {
+    fn new() -> Self {
+        Self { second: Instant::now(), count: 0, waits: None }
+    }
+
+    /// What it says now may be passed on; or it waits for [`due`](Self::due).
+    fn say(&mut self, degraded: Option<String>, now: Instant) -> Option<Option<String>> {
+        if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
+            (self.second, self.count) = (now, 0);
+        }
+        self.count = self.count.saturating_add(1);
+        if self.count <= STATES_MAX {
+            self.waits = None;
+            return Some(degraded);
+        }
+        self.waits = Some(degraded);
+        None
+    }
+
+    /// What has waited long enough.
+    fn due(&mut self, now: Instant) -> Option<Option<String>> {
+        let is_over = now.saturating_duration_since(self.second) >= Duration::from_secs(1);
+        if is_over && self.waits.is_some() {
+            (self.second, self.count) = (now, 1);
+        }
+        self.waits.take_if(|_| is_over)
+    }
 }
 
 /// A lookup that waits for its answer.
@@ -92,7 +134,7 @@ impl Shared {
     /// Without a process.
     pub(super) fn new(path: &Path, settings: &Settings) -> Self {
         let (path, settings) = (path.to_owned(), settings.clone());
-        Self { path, settings, info: OnceLock::new(), state: Mutex::default(), news: Condvar::new() }
+        Self { path, settings, info: OnceLock::new(), warnings: Limit::new(), state: Mutex::default(), news: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,7 +179,7 @@ impl Shared {
         if let Some(line) = &state.line {
             tell(line, &told);
         }
-        state.seats.insert(device, Seat { told, host: host.clone(), heard: false });
+        state.seats.insert(device, Seat { told, host: host.clone(), heard: false, states: States::new() });
         let waits = |state: &mut State| !state.stop && state.seats.get(&device).is_some_and(|seat| !seat.heard);
         let (state, result) = self.news.wait_timeout_while(state, START_PATIENCE, waits).unwrap_or_else(PoisonError::into_inner);
         if result.timed_out() {
@@ -240,6 +282,7 @@ impl Shared {
         let stop = state.stop;
         for seat in state.seats.values_mut() {
             seat.heard = false;
+            seat.states.waits = None;
             if !stop {
                 seat.host.degrade(Some(format!("{}: {how}; it is started again", self.name())));
             }
@@ -256,6 +299,11 @@ impl Shared {
         let mut state = self.state();
         let (mut late, mut unasked) = (Vec::new(), Vec::new());
         let now = Instant::now();
+        for seat in state.seats.values_mut() {
+            if let Some(degraded) = seat.states.due(now) {
+                seat.host.degrade(degraded);
+            }
+        }
         while let Some((due, query)) = state.due.front().copied() {
             if due > now {
                 break;
@@ -284,7 +332,9 @@ impl Shared {
                 let mut state = self.state();
                 let Some(seat) = state.seats.get_mut(&device) else { return };
                 let first = !std::mem::replace(&mut seat.heard, true);
-                seat.host.degrade(degraded);
+                if let Some(degraded) = seat.states.say(degraded, Instant::now()) {
+                    seat.host.degrade(degraded);
+                }
                 if first {
                     let waiting: Vec<u64> =
                         state.open.iter().filter(|(_, open)| open.lookup.device == device).map(|(query, _)| *query).collect();
@@ -322,7 +372,10 @@ impl Shared {
         }
         let name = self.name();
         let Some(closed) = state.closed.get(&query) else {
-            tracing::warn!("{name}: an answer to query {query}, which is not known: ignored");
+            drop(state);
+            if self.warnings.admits(self) {
+                tracing::warn!("{name}: an answer to query {query}, which is not known: ignored");
+            }
             return;
         };
         let how = match closed.why {
@@ -330,10 +383,14 @@ impl Shared {
             Why::TooLate => "after its deadline",
             Why::Ended => return,
         };
-        let (overlay, request) = (closed.host.name(), closed.request);
-        closed.host.counters().late.fetch_add(1, Relaxed);
-        tracing::warn!("{name} for overlay {overlay}: lookup {request} was answered {how}: ignored");
-        overlay_probes::varpd::answer_late(request.0, closed.host.number(), name);
+        let (host, request) = (closed.host.clone(), closed.request);
+        // What follows takes its time, and the plugin says how often.
+        drop(state);
+        host.counters().late.fetch_add(1, Relaxed);
+        if self.warnings.admits(self) {
+            tracing::warn!("{name} for overlay {}: lookup {request} was answered {how}: ignored", host.name());
+        }
+        overlay_probes::varpd::answer_late(request.0, host.number(), name);
     }
 }
 
@@ -375,5 +432,23 @@ fn tell(line: &Speech, told: &Instance) {
         for vnic in &told.vnics {
             line.ask(&FromOverlayd::VnicAdded(vnic.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_instance_that_flaps_the_last_word_counts() {
+        let (mut states, begun) = (States::new(), Instant::now());
+        let word = |number: u32| Some(number.to_string());
+        let passed: Vec<_> = (0..100).filter_map(|number| states.say(word(number), begun)).collect();
+        assert_eq!(passed, (0..STATES_MAX).map(word).collect::<Vec<_>>());
+        assert_eq!(states.due(begun), None);
+        let later = begun + Duration::from_secs(2);
+        assert_eq!(states.due(later), Some(word(99)));
+        assert_eq!(states.due(later), None, "once");
+        assert_eq!(states.say(None, later), Some(None));
     }
 }
