@@ -11,16 +11,21 @@
  * after the other, those of all instances from one thread. lookup, arp, ndp and dhcp come between start and stop, at any time, from
  * several threads at once, also for one instance; stop is called when the last of them has returned. save comes now and then while
  * the others go on, from the thread of the first. The calls of struct varpd_host may be made from every thread, from within any call
- * of the plugin, and at any other time; none of them waits for anything or calls the plugin.
+ * of the plugin, and at any other time; none of them but log waits for anything, and none calls the plugin.
  *
  * TIME. A call that has not returned after the ceiling of varpd (twice --deadline: 10 s) counts as one that hangs, and the process is
- * ended.
+ * ended. Loading, varpd_plugin_register included, has 15 s at most, or that ceiling if it is less.
+ *
+ * PROCESS. Standard input and output are /dev/null; standard error is a pipe to varpd's log, and log writes to it: descriptors 0 to 2 have
+ * to stay what they are. SIGTERM, SIGINT and SIGHUP are caught and do nothing: varpd ends the process. What the plugin starts in its
+ * process group is killed with it. No call may be left by a C++ exception, a longjmp or the end of its thread.
  *
  * MEMORY. What a call is given belongs to the caller and holds until the call returns, unless it says otherwise. The process is
  * never rid of a plugin's code: there is no unloading.
  *
  * SIZES. Every struct begins with its size in bytes, set by whoever fills it in: a newer side may have appended fields, which are
- * ignored. A plugin reads a field of a struct that it is given only if it was in the version that it is built for; all of them were.
+ * ignored. A plugin reads a field of a struct that it is given only if the struct's size says that it is there. All fields of this file are,
+ * for who has found VARPD_PLUGIN_VERSION in host->version; one that was appended later is there only if host->size reaches to its end.
  *
  * pkg-config: overlay-varpd-plugin. Manual: varpd_plugin(7). License: MIT OR Apache-2.0.
  */
@@ -138,7 +143,9 @@ struct varpd_host {
     uint32_t size;
     uint32_t version; /* VARPD_PLUGIN_VERSION of varpd */
 
-    /* Answers. Each uses its query up, if it returns VARPD_OK: exactly one for each lookup that returned VARPD_ANSWER. A second or late one
+    /* Frames, here and below, have 14 to 65472 bytes, from their Ethernet header on; with others a call is VARPD_INVALID.
+     *
+     * Answers. Each uses its query up, if it returns VARPD_OK: exactly one for each lookup that returned VARPD_ANSWER. A second or late one
      * is counted and logged with its lookup's number, and has no effect; one that does not come is answered with drop at the deadline.
      *
      * reply_reach: send it there. One destination for a unicast frame, up to VARPD_DESTINATIONS_MAX for a broadcast or multicast one.
@@ -163,7 +170,8 @@ struct varpd_host {
     int (*degrade)(varpd_instance instance, const char *reason);
     int (*restore)(varpd_instance instance);
 
-    /* A line in varpd's log, with the plugin's name. instance: 0 for none. */
+    /* A line in varpd's log, with the plugin's name. instance: 0 for none. It is written to a pipe, and waits if that is full: a hundred lines
+     * of a second are kept. */
     void (*log)(varpd_instance instance, int level, const char *text);
 
     /* The overlay's virtual network: VARPD_OK, or VARPD_UNKNOWN. */
@@ -184,7 +192,8 @@ struct varpd_plugin {
     int (*create)(varpd_instance instance, const struct varpd_overlay *overlay, void **state, char *problem, size_t room);
     /* Before start: a property that was set, or has a default. Its value fits what was declared. (optional without properties) */
     int (*set_property)(void *state, const char *name, const char *value, char *problem, size_t room);
-    /* What save kept of this overlay's instance of before. It may be old, or another version's. (optional) */
+    /* What save kept of the instance of before of an overlay of this name. It may be old, another version's, or of an overlay that had another
+     * virtual network: what must not be mistaken belongs into the bytes. (optional) */
     void (*restore)(void *state, const uint8_t *bytes, size_t length);
     /* Lookups come from now on. An instance that cannot do its work yet starts, says degrade, and tries again. (optional) */
     int (*start)(void *state, char *problem, size_t room);
@@ -208,7 +217,8 @@ struct varpd_plugin {
     void (*vnic_added)(void *state, const struct varpd_vnic *vnic);
     void (*vnic_removed)(void *state, const struct varpd_vnic *vnic);
 
-    /* Writes what restore shall be given after a restart, at most room bytes, and returns their number; 0 is nothing. (optional) */
+    /* Writes what restore shall be given after a restart, at most room bytes, and returns their number; 0 is nothing, and what
+     * was kept is removed. (optional) */
     size_t (*save)(void *state, uint8_t *bytes, size_t room);
 };
 

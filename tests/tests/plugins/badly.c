@@ -162,7 +162,8 @@ static int lookup(void *state, varpd_query query, const struct varpd_lookup *loo
     case 16: /* keeps nothing any more */
         kept = 0;
         break;
-    case 17: /* waits for somebody */
+    case 17: /* waits for somebody, and says so */
+        varpd->degrade(*(varpd_instance *)state, "waits");
         while (!released)
             usleep(1000);
         break;

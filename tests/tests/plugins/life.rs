@@ -156,10 +156,11 @@ fn what_a_plugin_saves_it_is_given_again() {
 fn an_instance_that_ends_keeps_no_lookup_of_another_waiting() {
     let (mut asker, ending, _) = both(&[]);
     let other = asker.tell_well("badly", &[]);
-    // One lookup waits for the other instance, three take their time, and more wait for a thread when the instance ends.
-    for wants in [17, 19, 19, 19, 0x20, 0x20, 0x20, 0x20] {
+    // Three lookups take their time, one waits for the other instance, and more wait for a thread when the instance ends.
+    for wants in [19, 19, 19, 17, 0x20, 0x20, 0x20, 0x20] {
         asker.ask(ending, frame_that(wants));
     }
+    assert_eq!(asker.hear_state(ending).as_deref(), Some("waits"));
     asker.say([FromOverlayd::InstanceRemoved(ending)]);
     assert_eq!(asker.asked(other, frame_that(18)), reach(None));
     assert!(!asker.log().contains("did not return"), "{}", asker.log());

@@ -42,12 +42,17 @@ pub const fn plugin<P: Plugin>() -> varpd_plugin {
     }
 }
 
-/// To be called by `varpd_plugin_register`.
+/// To be called by `varpd_plugin_register`. Refuses a varpd that is older than this file.
 ///
 /// # Safety
 /// `host` is what that was given.
 pub unsafe fn register(host: *const varpd_host, plugin: &'static varpd_plugin) -> *const varpd_plugin {
-    // SAFETY: the caller's promise; varpd's calls are valid as long as the process.
+    // SAFETY: the caller's promise; every version begins with these two numbers.
+    let (size, version) = unsafe { ((*host).size, (*host).version) };
+    if version != VARPD_PLUGIN_VERSION || (size as usize) < size_of::<varpd_host>() {
+        return std::ptr::null();
+    }
+    // SAFETY: it has as many bytes as were looked for; varpd's calls are valid as long as the process.
     HOST.get_or_init(|| unsafe { *host });
     plugin
 }
