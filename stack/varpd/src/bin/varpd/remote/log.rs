@@ -106,7 +106,10 @@ fn say(name: &str, line: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Settings;
     use super::*;
+    use std::io::Write;
+    use std::path::Path;
 
     #[test]
     fn lines_are_cut_where_they_end_or_are_too_long() {
@@ -117,6 +120,15 @@ mod tests {
         waiting.resize(LINE_MAX + 1, b'x');
         assert_eq!(line_of(&mut waiting).unwrap().len(), LINE_MAX);
         assert_eq!((line_of(&mut waiting), waiting.len()), (None, 1));
+    }
+
+    #[test]
+    fn who_is_left_behind_with_the_pipe_does_not_keep_it_open() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"<7>one\nlast words").unwrap();
+        let settings = Settings { deadline: Duration::ZERO, cache: None };
+        pass_on(reader, &Shared::new(Path::new("/nowhere/acme.so"), &settings), &AtomicBool::new(true));
+        assert_eq!(writer.write_all(b"more").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]
