@@ -36,8 +36,36 @@ pub(crate) struct Overlayd {
     parts: HashMap<String, TargetPart>,
     /// The wish, but for its window, that the parts answer.
     parts_for: Option<Wish>,
-    /// Which table is asked next.
+    /// Which table is asked next, and which overlay how many of its targets wait.
     turn: usize,
+    waiting_turn: usize,
+}
+
+/// What was asked about targets that wait.
+#[derive(Default)]
+struct Waiting {
+    /// Of each overlay that was asked: how many targets wait, and how long the oldest has.
+    asked: HashMap<String, (u64, u64)>,
+    /// How many overlays have lookups under way, and were left for another time.
+    left: usize,
+}
+
+impl Waiting {
+    /// Of an overlay: targets that wait, and how long the oldest has; none where that was not asked.
+    fn of(&self, name: &str, is_busy: bool) -> (Option<u64>, Option<u64>) {
+        match self.asked.get(name) {
+            Some((count, oldest)) => (Some(*count), (*count > 0).then_some(*oldest)),
+            None => ((!is_busy).then_some(0), None),
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let sentence = |left: usize| {
+            let overlays = if left == 1 { "1 overlay has".to_owned() } else { format!("{left} overlays have") };
+            format!("{NAME}: {overlays} lookups under way and will be asked next time how many targets wait; - is shown until then")
+        };
+        (self.left > 0).then(|| sentence(self.left)).into_iter().collect()
+    }
 }
 
 impl Overlayd {
@@ -49,6 +77,7 @@ impl Overlayd {
             parts: HashMap::new(),
             parts_for: None,
             turn: 0,
+            waiting_turn: 0,
         }
     }
 
@@ -56,12 +85,13 @@ impl Overlayd {
         let status = self.client.status()?;
         self.overlays = self.client.overlays()?;
         let vnics = self.client.vnics()?;
-        let waiting = self.waiting()?;
+        let waiting = self.waiting(wish.thorough)?;
         telling.say(Report::Health { fault: None });
-        let rows = self.overlays.iter().map(|overlay| overlay_row(overlay, waiting.get(overlay.name.as_str()))).collect();
+        let rows = self.overlays.iter().map(|overlay| overlay_row(overlay, &waiting)).collect();
         telling.say(Report::Overlays { rows, unattributed: status.unattributed.drops.clone() });
         telling.say(Report::Vnics { rows: vnics.into_iter().map(vnic_row).collect() });
         telling.say(Report::Lookups { rows: self.lookup_rows(&status, &waiting) });
+        telling.say(Report::Notes { sentences: waiting.notes() });
         if wish.limit > 0 {
             let part = self.part(wish)?;
             telling.say(Report::Targets(part));
@@ -69,21 +99,24 @@ impl Overlayd {
         Ok(())
     }
 
-    /// Of each overlay that has lookups under way: how many targets wait, and how long the oldest has.
-    fn waiting(&self) -> Result<HashMap<String, (u64, u64)>, ClientError> {
+    /// Asks overlays that have lookups under way how many targets wait: some of them each time, or all.
+    fn waiting(&mut self, all: bool) -> Result<Waiting, ClientError> {
         let filter = format!("state:{}", EntryState::Pending);
         let query = TargetQuery { filter, sort: TargetSort::AgeNs, order: Order::Descending, offset: 0, limit: 1 };
-        let mut waiting = HashMap::new();
-        for overlay in self.overlays.iter().filter(|overlay| overlay.lookups > 0 || overlay.pending_bytes > 0).take(TABLES_MAX) {
+        let busy: Vec<&Overlay> = self.overlays.iter().filter(|overlay| is_busy(overlay)).collect();
+        let mut waiting = Waiting::default();
+        let round = round(&mut self.waiting_turn, busy.len(), if all { usize::MAX } else { TABLES_MAX });
+        waiting.left = busy.len() - round.len();
+        for overlay in round.into_iter().filter_map(|place| busy.get(place)) {
             if let Some(page) = there(self.client.targets(&overlay.name, &query))? {
                 let oldest = page.rows.first().map_or(0, |row| row.age_ns);
-                waiting.insert(overlay.name.to_string(), (page.total as u64, oldest));
+                waiting.asked.insert(overlay.name.to_string(), (page.total as u64, oldest));
             }
         }
         Ok(waiting)
     }
 
-    fn lookup_rows(&self, status: &Status, waiting: &HashMap<String, (u64, u64)>) -> Vec<LookupRow> {
+    fn lookup_rows(&self, status: &Status, waiting: &Waiting) -> Vec<LookupRow> {
         // varpd may be away, or of another user: what it would tell is left out then.
         let instances = if status.answerer.attached { self.varpd.instances().unwrap_or_default() } else { Vec::new() };
         let asked = self.overlays.iter().filter(|overlay| overlay.search.as_str() != "direct");
@@ -102,7 +135,7 @@ impl Overlayd {
                 state,
                 reason,
                 in_flight: overlay.lookups,
-                oldest_ns: waiting.get(overlay.name.as_str()).filter(|(count, _)| *count > 0).map(|(_, oldest)| *oldest),
+                oldest_ns: waiting.of(overlay.name.as_str(), is_busy(overlay)).1,
                 asked: overlay.counters.lookups,
                 answered: overlay.counters.answers,
                 late: overlay.counters.late_answers,
@@ -131,13 +164,11 @@ impl Overlayd {
             self.parts_for = Some(same);
         }
         self.parts.retain(|name, _| tables.iter().any(|table| table.name.as_str() == name));
-        let turns = if wish.thorough { tables.len() } else { tables.len().min(TABLES_MAX) };
-        for place in 0..turns {
-            let table = &tables[(self.turn + place) % tables.len()];
+        let round = round(&mut self.turn, tables.len(), if wish.thorough { usize::MAX } else { TABLES_MAX });
+        for table in round.into_iter().filter_map(|place| tables.get(place)) {
             let part = self.window(table, wish, 0, needed)?;
             self.parts.insert(table.name.to_string(), part);
         }
-        self.turn = self.turn.wrapping_add(turns) % tables.len().max(1);
         let mut part = merge(self.parts.values(), wish);
         let all: u64 = tables.iter().map(|table| table.targets as u64).sum();
         if self.parts.len() < tables.len() {
@@ -176,7 +207,7 @@ impl Overlayd {
         let looked_at = part.rows.len() as u64;
         let remark = (looked_at < part.total).then(|| {
             format!(
-                "{}: the filter was asked of the first {looked_at} of {} targets; state:, source:, mac: and ul3: are asked of all",
+                "{}: the filter was asked of the first {looked_at} of {} targets; only a whole state, as in state:pending, is asked of all",
                 table.name, part.total
             )
         });
@@ -204,6 +235,19 @@ impl Source for Overlayd {
             telling.say(Report::Targets(part));
         }
     }
+}
+
+/// Whether anything may wait for an answer.
+fn is_busy(overlay: &Overlay) -> bool {
+    overlay.lookups > 0 || overlay.pending_bytes > 0
+}
+
+/// Places of those of `count` whose turn it is, at most `most`; the turn goes on behind them.
+fn round(turn: &mut usize, count: usize, most: usize) -> Vec<usize> {
+    let begin = *turn % count.max(1);
+    let length = count.min(most);
+    *turn = (begin + length) % count.max(1);
+    (begin..begin + length).map(|place| place % count).collect()
 }
 
 /// An overlay that was deleted between two calls has nothing.
@@ -311,7 +355,8 @@ fn target_row(overlay: &Overlay, row: overlay_api::TargetRow) -> TargetRow {
     }
 }
 
-fn overlay_row(overlay: &Overlay, waiting: Option<&(u64, u64)>) -> OverlayRow {
+fn overlay_row(overlay: &Overlay, waiting: &Waiting) -> OverlayRow {
+    let (pending, oldest_pending_ns) = waiting.of(overlay.name.as_str(), is_busy(overlay));
     let counters = &overlay.counters;
     let is_asked = overlay.search.as_str() != "direct";
     OverlayRow {
@@ -327,8 +372,8 @@ fn overlay_row(overlay: &Overlay, waiting: Option<&(u64, u64)>) -> OverlayRow {
         mtu: Some(overlay.mtu),
         vnics: Some(overlay.vnics as u64),
         targets: Some(overlay.targets as u64),
-        pending: is_asked.then(|| waiting.map_or(0, |(count, _)| *count)),
-        oldest_pending_ns: waiting.filter(|(count, _)| *count > 0).map(|(_, oldest)| *oldest),
+        pending: pending.filter(|_| is_asked),
+        oldest_pending_ns,
         pending_bytes: Some(overlay.pending_bytes),
         misses: is_asked.then_some(counters.lookups),
         tx_packets: counters.datagrams_out_packets,
@@ -424,6 +469,22 @@ mod tests {
         assert_eq!(pushed("state:pending vni:77 overlay=ov1"), ("state:pending".to_owned(), true));
         assert_eq!(pushed("state=valid mac:02:08"), ("state:valid 02:08".to_owned(), false));
         assert_eq!(pushed("!state:valid hits>3 /x/ state:pend"), (String::new(), false));
+    }
+
+    #[test]
+    fn everybody_has_a_turn_and_who_had_none_is_not_taken_for_idle() {
+        let mut turn = 0;
+        assert_eq!(round(&mut turn, 5, 2), [0, 1]);
+        assert_eq!(round(&mut turn, 5, 2), [2, 3]);
+        assert_eq!(round(&mut turn, 5, 2), [4, 0]);
+        assert_eq!(round(&mut turn, 5, usize::MAX), [1, 2, 3, 4, 0]);
+        // Others came and went.
+        assert_eq!((round(&mut turn, 1, 64), round(&mut turn, 0, 64), turn), (vec![0], vec![], 0));
+        let waiting = Waiting { asked: [("a".to_owned(), (3, 7)), ("b".to_owned(), (0, 0))].into(), left: 1 };
+        assert_eq!([waiting.of("a", true), waiting.of("b", true)], [(Some(3), Some(7)), (Some(0), None)]);
+        assert_eq!([waiting.of("busy", true), waiting.of("idle", false)], [(None, None), (Some(0), None)]);
+        assert!(waiting.notes()[0].starts_with("overlayd: 1 overlay has lookups under way and will be asked next time"));
+        assert_eq!(Waiting::default().notes(), Vec::<String>::new());
     }
 
     #[test]
