@@ -24,7 +24,7 @@ Filters:
   All words must hold. COLUMN:TEXT is contained, COLUMN=TEXT is all of it; a word alone is looked for in every column.
 
 Exit status:
-  0  ended as asked    1  nothing can be shown, or output cannot be written    2  wrong usage";
+  0  ended as asked    1  nothing or not all can be shown, or output cannot be written    2  wrong usage";
 
 /// Shows overlay networks as they are right now: counters, targets, drops, lookups.
 ///

@@ -49,9 +49,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong on standard error. A closed standard error is no reason to fail twice.
+/// Says what is wrong on standard error, which may be a terminal: a file's name, or what it says, must not steer it. A closed standard error is no reason to fail twice.
 fn complain(sentence: &str, code: u8) -> ExitCode {
-    let _ = writeln!(io::stderr(), "overlay-top: {sentence}");
+    let _ = writeln!(io::stderr(), "overlay-top: {}", value::printable(sentence));
     ExitCode::from(code)
 }
 

@@ -166,6 +166,9 @@ pub(crate) struct Playback {
     pub(crate) at: Moment,
     pub(crate) packets: u64,
     pub(crate) over: bool,
+    /// Why it ended before its end: what is shown is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<String>,
 }
 
 /// What a source says.

@@ -192,13 +192,20 @@ impl Session {
             while !self.state.is_complete() {
                 match self.heard.recv() {
                     Ok(Input::Told(told)) => self.take(told)?,
-                    Ok(Input::Signal(_)) | Err(_) => return Ok(()),
+                    Ok(Input::Signal(_)) | Err(_) => return self.incomplete(),
                     Ok(Input::Press(_)) => {}
                 }
             }
+            let text = batch::text(&self.state, format, limit, printed == 0);
             let mut out = io::stdout().lock();
-            out.write_all(batch::text(&self.state, format, limit, printed == 0).as_bytes())?;
+            // What CSV and JSON keep as it was told must not steer a terminal.
+            let text = if out.is_terminal() { crate::value::printable_lines(&text) } else { text };
+            out.write_all(text.as_bytes())?;
             out.flush()?;
+            drop(out);
+            if format == Format::Csv {
+                self.say_beside();
+            }
             printed += 1;
             if flags.count.is_some_and(|count| printed >= count) {
                 return self.fault();
@@ -207,7 +214,7 @@ impl Session {
             while let Some(left) = flags.delay.checked_sub(begun.elapsed()).filter(|left| *left > Duration::ZERO) {
                 match self.heard.recv_timeout(left) {
                     Ok(Input::Told(told)) => self.take(told)?,
-                    Ok(Input::Signal(_)) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                    Ok(Input::Signal(_)) | Err(RecvTimeoutError::Disconnected) => return self.incomplete(),
                     Ok(Input::Press(_)) | Err(RecvTimeoutError::Timeout) => {}
                 }
             }
@@ -216,11 +223,30 @@ impl Session {
         }
     }
 
-    /// A batch that could ask nobody at its end has failed.
+    /// Says on standard error what a format without a place for sentences leaves out. Files that are broken are told of at the end.
+    fn say_beside(&self) {
+        let broken = self.broken();
+        for sentence in self.state.diagnoses().iter().filter(|sentence| !broken.contains(&sentence.as_str())) {
+            let _ = writeln!(io::stderr(), "! {}", crate::value::printable(sentence));
+        }
+    }
+
+    /// Why files could not be read to their end.
+    fn broken(&self) -> Vec<&str> {
+        self.state.sources.values().filter_map(|known| known.playback.as_ref()?.fault.as_deref()).collect()
+    }
+
+    /// What was printed of a file that is broken is not all of it: whoever goes on with that has to hear of it.
+    fn incomplete(&self) -> Result<(), Refusal> {
+        let broken = self.broken();
+        if broken.is_empty() { Ok(()) } else { Err(Refusal::Failed(broken.join("; "))) }
+    }
+
+    /// A batch that could ask nobody at its end has failed, and one of a broken file.
     fn fault(&self) -> Result<(), Refusal> {
         let faults: Vec<&str> = self.state.sources.values().filter_map(|known| Some(known.fault.as_ref()?.0.as_str())).collect();
         let all_failed = !faults.is_empty() && self.state.sources.values().all(|known| known.fault.is_some());
-        if all_failed { Err(Refusal::Failed(faults.join("; "))) } else { Ok(()) }
+        if all_failed { Err(Refusal::Failed(faults.join("; "))) } else { self.incomplete() }
     }
 
     fn interactive(&mut self, flags: &Flags, inputs: Sender<Input>) -> Result<(), Refusal> {

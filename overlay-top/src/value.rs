@@ -110,9 +110,19 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Without what would steer a terminal.
+/// Without what would steer a terminal, or would turn the order of its letters.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().map(|letter| if steers(letter) { '?' } else { letter }).collect()
+}
+
+/// Lines without what would steer a terminal; they stay lines.
+pub(crate) fn printable_lines(text: &str) -> String {
+    text.chars().map(|letter| if letter != '\n' && steers(letter) { '?' } else { letter }).collect()
+}
+
+fn steers(letter: char) -> bool {
+    // UAX 9: embeddings, overrides and isolates.
+    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// All digits up to seven, then as [`short`].
@@ -204,5 +214,7 @@ mod tests {
     #[test]
     fn nothing_that_was_told_steers_the_terminal() {
         assert_eq!(Value::text("a\x1b[2Jb\n").shown(&|_| String::new()), "a?[2Jb?");
+        assert_eq!(printable("\u{9b}2J \u{202e}fdp \u{2066}a\u{2069} \u{e9}"), "?2J ?fdp ?a? \u{e9}");
+        assert_eq!(printable_lines("a\r\nb\x1b[0m\n"), "a?\nb?[0m\n");
     }
 }

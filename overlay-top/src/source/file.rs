@@ -142,7 +142,13 @@ impl Source for File {
         telling.say(Report::Overlays { rows: self.observed.overlays(), unattributed: Default::default() });
         self.observed.take_events().into_iter().for_each(|event| telling.say(Report::Event { event }));
         let begin = self.begin.unwrap_or(self.place);
-        telling.say(Report::Playback(Playback { begin, at: self.place, packets: self.observed.packets, over: self.over }));
+        telling.say(Report::Playback(Playback {
+            begin,
+            at: self.place,
+            packets: self.observed.packets,
+            over: self.over,
+            fault: self.fault.clone(),
+        }));
         telling.say(Report::Notes { sentences: self.fault.iter().cloned().chain(self.observed.note()).collect() });
         self.targets(wish, telling);
     }

@@ -216,7 +216,7 @@ impl Source for Replay {
         self.tell_targets(wish, telling);
         telling.at = self.place;
         let begin = self.begin.unwrap_or(self.place);
-        telling.say(Report::Playback(Playback { begin, at: self.place, packets: 0, over: self.over }));
+        telling.say(Report::Playback(Playback { begin, at: self.place, packets: 0, over: self.over, fault: self.fault.clone() }));
         telling.say(Report::Notes { sentences: self.fault.iter().cloned().collect() });
     }
 

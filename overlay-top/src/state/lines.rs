@@ -3,7 +3,7 @@
 use super::{Key, Known, Lines, State};
 use crate::column::{self, DropLine, Head, Line, LookupLine, OverlayLine, Rates, Screen, Signal, TargetLine, VnicLine};
 use crate::rows::{LookupRow, OverlayRow, VnicRow};
-use crate::value::Value;
+use crate::value::{Value, printable};
 use crate::wish;
 use overlay_api::DropReason;
 
@@ -135,7 +135,7 @@ impl State {
             Lines::Overlays(lines) => {
                 let line = lines.get(cursor)?;
                 let mut detail = self.pairs(line, &line.row.name);
-                detail.pairs.extend(line.row.listen.iter().map(|listen| ("LISTEN".to_owned(), listen.clone())));
+                detail.pairs.extend(line.row.listen.iter().map(|listen| ("LISTEN".to_owned(), printable(listen))));
                 detail.pairs.extend(line.row.counters.iter().map(|(name, count)| (name.clone(), count.to_string())));
                 if let Some(history) = self.histories.get(&overlay_key(&line.row)) {
                     let graph = |graph: &std::collections::VecDeque<u64>| graph.iter().copied().collect();
@@ -168,6 +168,7 @@ impl State {
             }
         };
         detail.sentences.retain(|sentence| !sentence.is_empty());
+        detail.sentences.iter_mut().for_each(|sentence| *sentence = printable(sentence));
         Some(detail)
     }
 
@@ -181,7 +182,7 @@ impl State {
         let skip = ["explanation", "text"];
         let sentences = texts.into_iter().filter(|(head, _)| !skip.contains(&head.name));
         Detail {
-            title: crate::value::printable(title),
+            title: printable(title),
             pairs: pairs.collect(),
             sentences: sentences.map(|(head, value)| format!("{}: {}", head.title.to_lowercase(), value.shown(&clock))).collect(),
             graphs: Vec::new(),

@@ -125,7 +125,7 @@ fn status(state: &State, theme: Theme, width: u16) -> Line<'static> {
     }
     let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
     if let (Screen::Targets, Some((_, overlay))) = (state.screen, &state.scope) {
-        add(format!("targets of {overlay}"), theme.head());
+        add(format!("targets of {}", printable(overlay)), theme.head());
     }
     let overlays = state.sources.values().map(|known| known.overlays.len()).sum();
     let vnics = state.sources.values().map(|known| known.vnics.len()).sum();

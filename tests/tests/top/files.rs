@@ -28,9 +28,11 @@ fn every_capture_of_the_corpus_can_be_shown() {
     for path in overlay_tests::corpus() {
         let file = path.display().to_string();
         let ended = top(["-b", "-n", "1", "--csv", "--screen", "targets", "-r", &file]);
-        // What is no capture at all is refused.
-        let refused = ended.code == 1 && ended.stdout.is_empty() && ended.stderr.starts_with("overlay-top: ");
-        assert!(refused || (ended.code == 0 && ended.stdout.starts_with("timestamp,overlay,vni,mac,")), "{file}: {ended:?}");
+        // What is no capture at all is refused; one that is broken is shown up to there, and has failed.
+        let is_said = ended.stderr.lines().last().is_some_and(|line| line.starts_with("overlay-top: "));
+        let refused = ended.code == 1 && ended.stdout.is_empty() && is_said;
+        let shown = ended.stdout.starts_with("timestamp,overlay,vni,mac,") && (ended.code == 0 || (ended.code == 1 && is_said));
+        assert!(refused || shown, "{file}: {ended:?}");
     }
 }
 
@@ -52,8 +54,28 @@ fn what_was_recorded_is_what_was_shown() {
     // One that was cut off is shown up to there, and the fault is said.
     let whole = std::fs::read(&recording).expect("the recording");
     std::fs::write(&recording, &whole[..whole.len() - 10]).expect("a file");
-    let cut = shown(&["--replay", &recording]);
+    let ended = top(["-b", "-n", "1", "--json", "--replay", &recording]);
+    let cut = ndjson(&ended.stdout).remove(0);
     assert!(cut["diagnoses"].to_string().contains("session.ndjson: line "), "{cut}");
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("overlay-top: ") && ended.stderr.contains("session.ndjson: line "), "{}", ended.stderr);
+}
+
+#[test]
+fn a_capture_that_was_cut_is_shown_up_to_there_and_has_failed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A name that would clear the screen.
+    let path = folder.path().join("cut\x1b[2J.pcap");
+    let whole = std::fs::read(capture("vxlan.pcap")).expect("the capture");
+    std::fs::write(&path, &whole[..whole.len() - 10]).expect("a file");
+    let path = path.display().to_string();
+    for format in ["--csv", "--json", "--utc"] {
+        let ended = top(["-b", "-n", "1", format, "-r", &path]);
+        assert_eq!(ended.code, 1, "{format}: {ended:?}");
+        assert!(ended.stdout.contains("vxlan77"), "{format}: {ended:?}");
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        assert!(matches!(lines.as_slice(), [line] if line.starts_with("overlay-top: ") && line.contains("cut?[2J.pcap")), "{ended:?}");
+    }
 }
 
 #[test]
