@@ -10,7 +10,7 @@ use crate::source::kernel::{KernelTables, Where};
 use crate::source::live::Interfaces;
 use crate::source::overlayd::{self, Overlayd};
 use crate::source::recording::{self, Recorder, Replay};
-use crate::source::{Input, Source, now, start};
+use crate::source::{INPUTS_MAX, Input, Source, guarded, now, start};
 use crate::state::{Effect, State};
 use crate::terminal::{Taken, give_back_on_panic};
 use crate::view::{draw, theme::Theme, theme::ThemeName};
@@ -22,7 +22,7 @@ use overlay_decoder::Config;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 /// Why nothing, or nothing more, is shown.
@@ -53,6 +53,10 @@ impl Source for AnySource {
 
     fn targets(&mut self, wish: &crate::wish::Wish, telling: &mut crate::source::Telling<'_>) {
         self.as_mut().targets(wish, telling);
+    }
+
+    fn has_more(&self) -> bool {
+        self.as_ref().has_more()
     }
 
     fn pace(&self) -> Option<Duration> {
@@ -90,7 +94,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Refusal> {
         state = state.with_all_targets(limit);
     }
     state.settle();
-    let (inputs, heard) = mpsc::channel();
+    let (inputs, heard) = mpsc::sync_channel(INPUTS_MAX);
     let board = Board::new(state.wish().clone());
     let is_asked = sources.iter().any(|source| source.name() == overlayd::NAME);
     let refresh = (!flags.batch).then_some(flags.delay);
@@ -178,7 +182,7 @@ impl Session {
     }
 
     /// Prints each time that everything has been told.
-    fn batch(&mut self, flags: &Flags, inputs: Sender<Input>) -> Result<(), Refusal> {
+    fn batch(&mut self, flags: &Flags, inputs: SyncSender<Input>) -> Result<(), Refusal> {
         listen_to_signals(inputs, &[SIGINT, SIGTERM, SIGHUP])?;
         let format = match (flags.json, flags.csv) {
             (true, _) => Format::Json,
@@ -249,7 +253,7 @@ impl Session {
         if all_failed { Err(Refusal::Failed(faults.join("; "))) } else { self.incomplete() }
     }
 
-    fn interactive(&mut self, flags: &Flags, inputs: Sender<Input>) -> Result<(), Refusal> {
+    fn interactive(&mut self, flags: &Flags, inputs: SyncSender<Input>) -> Result<(), Refusal> {
         let theme =
             Theme::new(if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) { ThemeName::Mono } else { flags.theme });
         listen_to_signals(inputs.clone(), &[SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT])?;
@@ -278,7 +282,8 @@ impl Session {
             (timing.frames, timing.sum, timing.longest) = (timing.frames + 1, timing.sum + took, timing.longest.max(took));
             // Nothing is drawn before something was heard; what waits is heard before it is drawn.
             let Ok(mut input) = self.heard.recv() else { return Ok(()) };
-            loop {
+            // Whoever has much to tell must not keep the screen from being drawn.
+            for _ in 0..=2 * INPUTS_MAX {
                 if let Ending::Now = self.handle(input, taken)? {
                     return Ok(());
                 }
@@ -342,7 +347,7 @@ enum Ending {
 }
 
 /// Passes signals on as inputs, in a thread.
-fn listen_to_signals(inputs: Sender<Input>, which: &[i32]) -> io::Result<()> {
+fn listen_to_signals(inputs: SyncSender<Input>, which: &[i32]) -> io::Result<()> {
     let mut signals = Signals::new(which)?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
@@ -355,24 +360,25 @@ fn listen_to_signals(inputs: Sender<Input>, which: &[i32]) -> io::Result<()> {
 }
 
 /// Passes on what the user does, in a thread.
-fn listen_to_keys(inputs: Sender<Input>) {
+fn listen_to_keys(inputs: SyncSender<Input>) {
     std::thread::spawn(move || {
-        loop {
-            match crossterm::event::read() {
-                Ok(event) => {
-                    if let Some(press) = keys::press(&event)
-                        && inputs.send(Input::Press(press)).is_err()
-                    {
-                        return;
+        let pass_on = || {
+            loop {
+                match crossterm::event::read() {
+                    Ok(event) => {
+                        if let Some(press) = keys::press(&event)
+                            && inputs.send(Input::Press(press)).is_err()
+                        {
+                            return;
+                        }
                     }
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // The terminal is gone, and nobody is left who could end this.
-                Err(_) => {
-                    let _ = inputs.send(Input::Signal(SIGHUP));
-                    return;
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => return,
                 }
             }
-        }
+        };
+        let _ = guarded(pass_on);
+        // The terminal is gone, or cannot be read: nobody is left who could end this.
+        let _ = inputs.send(Input::Signal(SIGHUP));
     });
 }

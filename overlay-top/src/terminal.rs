@@ -23,7 +23,7 @@ impl Taken {
     /// Those of the terminal.
     pub(crate) fn take() -> io::Result<Self> {
         take_over()?;
-        let screen = empty(size()?).inspect_err(|_| give_back())?;
+        let screen = size().and_then(empty).inspect_err(|_| give_back())?;
         Ok(Self { screen })
     }
 
@@ -74,11 +74,15 @@ fn give_back() {
     let _ = disable_raw_mode();
 }
 
-/// Has a panic give the terminal back before it is told: on the other screen nobody would see it.
+/// Has a panic of this thread give the terminal back before it is told: on the other screen nobody would see it. One of another thread
+/// does not end the program: what it means is shown like any fault, and must not be written over the screen.
 pub(crate) fn give_back_on_panic() {
     let usual = std::panic::take_hook();
+    let own = std::thread::current().id();
     std::panic::set_hook(Box::new(move |panic| {
-        give_back();
-        usual(panic);
+        if std::thread::current().id() == own {
+            give_back();
+            usual(panic);
+        }
     }));
 }

@@ -1,7 +1,7 @@
 //! What does an interface carry right now? Captured in a thread of its own, so that nothing is lost between two looks.
 
 use super::observed::Observed;
-use super::{Source, Telling};
+use super::{Source, Telling, guarded};
 use crate::rows::Report;
 use crate::wish::{Wish, select};
 use overlay_captures::Chunk;
@@ -84,7 +84,13 @@ impl Interfaces {
         let found = Found { observed: Observed::new(&name), ended: Vec::new(), over: false, lost: 0 };
         let found = Arc::new(Mutex::new(found));
         let (thread, walker) = (Arc::clone(&found), Walker::new(config));
-        std::thread::spawn(move || capture(live, walker, &thread));
+        std::thread::spawn(move || {
+            if let Err(why) = guarded(|| capture(live, walker, &thread)) {
+                let mut held = lock(&thread);
+                held.ended.push(why);
+                held.over = true;
+            }
+        });
         Ok(Self { name, found })
     }
 }

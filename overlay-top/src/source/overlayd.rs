@@ -4,7 +4,7 @@
 //! are many, some are asked each time and the others shown as they were, so that a thousand overlays cost no thousand calls a second.
 //! What a filter asks that overlayd does not understand is asked here, of as many rows as a page can have.
 
-use super::{Input, Source, Telling, now};
+use super::{Input, Source, Telling, guarded, now};
 use crate::column::{Line, Screen, TargetLine};
 use crate::filter::{Test, Word};
 use crate::rows::{EventRow, LookupRow, OverlayRow, Report, TargetPart, TargetRow, Told, VnicRow};
@@ -14,7 +14,7 @@ use overlay_api::control::{Event, Happening, Order, Overlay, Status, TARGETS_MAX
 use overlay_api::{DropReason, EntryState, Paths};
 use overlay_client::{Client, ClientError, VarpdClient};
 use std::collections::HashMap;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 /// Its name.
@@ -405,24 +405,35 @@ fn vnic_row(vnic: Vnic) -> VnicRow {
 }
 
 /// Passes on what happens, in a thread, for as long as somebody hears it; connects again where the connection ended.
-pub(crate) fn follow(paths: &Paths, inputs: Sender<Input>) {
+pub(crate) fn follow(paths: &Paths, inputs: SyncSender<Input>) {
     let client = Client::overlayd(paths).with_timeout(PATIENCE);
     std::thread::spawn(move || {
-        loop {
-            // Why it cannot be asked is told by who asks for numbers.
-            for event in client.events().into_iter().flatten() {
-                let Ok(event) = event else { break };
-                let told = Told { at: now(), by: NAME.to_owned(), report: Report::Event { event: event_row(event) } };
-                if inputs.send(Input::Told(vec![told])).is_err() {
-                    return;
-                }
-            }
-            std::thread::sleep(TRY_AGAIN);
-            if inputs.send(Input::Told(Vec::new())).is_err() {
+        if let Err(why) = guarded(|| pass_on(&client, &inputs)) {
+            let text = format!("events are not heard any more: {why}");
+            let (from, event, subject) = (NAME.to_owned(), "missed".to_owned(), NAME.to_owned());
+            let event = EventRow { at: now(), from, event, subject, text };
+            let told = Told { at: event.at, by: NAME.to_owned(), report: Report::Event { event } };
+            // Whoever hears no more has ended.
+            let _ = inputs.send(Input::Told(vec![told]));
+        }
+    });
+}
+
+fn pass_on(client: &Client, inputs: &SyncSender<Input>) {
+    loop {
+        // Why it cannot be asked is told by who asks for numbers.
+        for event in client.events().into_iter().flatten() {
+            let Ok(event) = event else { break };
+            let told = Told { at: now(), by: NAME.to_owned(), report: Report::Event { event: event_row(event) } };
+            if inputs.send(Input::Told(vec![told])).is_err() {
                 return;
             }
         }
-    });
+        std::thread::sleep(TRY_AGAIN);
+        if inputs.send(Input::Told(Vec::new())).is_err() {
+            return;
+        }
+    }
 }
 
 fn event_row(event: Event) -> EventRow {

@@ -4,7 +4,7 @@ use super::{Source, Telling};
 use crate::rows::{Moment, Playback, Report, SECOND, TargetPart, Told};
 use crate::wish::{Wish, select};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ const SCHEMA: u32 = 1;
 const LINE_MAX_BYTES: u64 = 64 << 20;
 /// Most targets that are recorded each time.
 pub(crate) const TARGETS: usize = 10_000;
+/// How much is read at once: what was read waits in memory until it was heard.
+const AT_ONCE_BYTES: u64 = 4 << 20;
 const PACE: Duration = Duration::from_millis(250);
 
 #[derive(Serialize, Deserialize)]
@@ -68,10 +70,16 @@ pub(crate) struct Replay {
     path: PathBuf,
     lines: BufReader<File>,
     number: u64,
+    /// Bytes that were read, and how many of them make one look.
+    bytes: u64,
+    at_once: u64,
+    has_more: bool,
     /// Read, and later than the place.
     next: Option<Told>,
     /// The last targets of each source.
     parts: BTreeMap<String, (Moment, TargetPart)>,
+    /// Every source that was heard so far.
+    heard: BTreeSet<String>,
     begin: Option<Moment>,
     place: Moment,
     clock: Option<Instant>,
@@ -92,8 +100,12 @@ impl Replay {
             path,
             lines: BufReader::new(file),
             number: 0,
+            bytes: 0,
+            at_once: AT_ONCE_BYTES,
+            has_more: false,
             next: None,
             parts: BTreeMap::new(),
+            heard: BTreeSet::new(),
             begin: None,
             place: 0,
             clock: None,
@@ -118,6 +130,7 @@ impl Replay {
         let read = (&mut self.lines).take(LINE_MAX_BYTES).read_until(b'\n', &mut line);
         read.map_err(|error| format!("{}: {error}", self.path.display()))?;
         self.number += 1;
+        self.bytes = self.bytes.saturating_add(line.len() as u64);
         if line.len() as u64 == LINE_MAX_BYTES {
             return Err(format!("{}: line {} is longer than {LINE_MAX_BYTES} bytes", self.path.display(), self.number));
         }
@@ -146,8 +159,10 @@ impl Replay {
         }
     }
 
-    /// Passes on what was told up to the place.
+    /// Passes on what was told up to the place, or a part of it.
     fn read_on(&mut self, telling: &mut Telling<'_>) {
+        let end = self.bytes.saturating_add(self.at_once);
+        self.has_more = false;
         while let Some(told) = self.read_next() {
             let begin = *self.begin.get_or_insert(told.at);
             self.place = self.place.max(begin);
@@ -158,11 +173,18 @@ impl Replay {
             if self.whole {
                 self.place = self.place.max(told.at);
             }
+            if !self.heard.contains(&told.by) {
+                self.heard.insert(told.by.clone());
+            }
             match told.report {
                 Report::Targets(part) => {
                     self.parts.insert(told.by, (told.at, part));
                 }
                 _ => telling.pass_on(told),
+            }
+            if self.bytes >= end {
+                self.has_more = true;
+                return;
             }
         }
     }
@@ -177,12 +199,12 @@ impl Replay {
     }
 
     fn rewind(&mut self, place: Moment, telling: &mut Telling<'_>) {
-        let (jumps, sources) = (self.jumps, std::mem::take(&mut self.parts));
+        let (jumps, at_once, sources) = (self.jumps, self.at_once, std::mem::take(&mut self.heard));
         match Self::open(self.path.clone(), self.whole) {
             Ok(again) => {
                 *self = again;
-                (self.place, self.jumps, self.clock) = (place, jumps, Some(Instant::now()));
-                for by in sources.into_keys() {
+                (self.place, self.jumps, self.at_once, self.clock) = (place, jumps, at_once, Some(Instant::now()));
+                for by in sources {
                     telling.pass_on(Told { at: place, by, report: Report::Restart });
                 }
             }
@@ -203,7 +225,8 @@ impl Source for Replay {
         let step = passed.min(4 * PACE).as_secs_f64() * wish.pace.speed * SECOND as f64;
         let jump = (wish.pace.jumps - self.jumps).saturating_mul(SECOND as i64);
         self.jumps = wish.pace.jumps;
-        if !self.over {
+        // One that is read to its end at once goes by its own time only.
+        if !self.over && !self.whole {
             self.place = self.place.saturating_add(step as u64);
         }
         if jump < 0 {
@@ -213,6 +236,9 @@ impl Source for Replay {
             self.place = self.place.saturating_add(jump.unsigned_abs());
         }
         self.read_on(telling);
+        if self.has_more {
+            return;
+        }
         self.tell_targets(wish, telling);
         telling.at = self.place;
         let begin = self.begin.unwrap_or(self.place);
@@ -221,7 +247,13 @@ impl Source for Replay {
     }
 
     fn targets(&mut self, wish: &Wish, telling: &mut Telling<'_>) {
+        // Who only wants targets gets those that were read so far; the next look reads on.
+        self.has_more = false;
         self.tell_targets(wish, telling);
+    }
+
+    fn has_more(&self) -> bool {
+        self.has_more
     }
 
     fn pace(&self) -> Option<Duration> {
@@ -274,6 +306,27 @@ mod tests {
         assert_eq!(last_second(&told), Some(2));
         assert_eq!(last_second(&look(&mut replay, 100)), Some(9));
         assert!(Recorder::create(&path).err().is_some_and(|sentence| sentence.contains("File exists")));
+    }
+
+    #[test]
+    fn a_long_recording_is_told_in_parts_and_no_line_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("session.ndjson");
+        let wish = Wish { limit: TARGETS, ..Wish::first() };
+        let mut recorder = Recorder::create(&path).unwrap();
+        (0..10).for_each(|number| recorder.keep(&second(number, &wish)).unwrap());
+        drop(recorder);
+        let whole = look(&mut Replay::open(path.clone(), true).unwrap(), 0);
+
+        let mut replay = Replay::open(path, true).unwrap();
+        replay.at_once = 3000;
+        let (mut told, mut parts) = (look(&mut replay, 0), 1);
+        while replay.has_more() {
+            told.extend(look(&mut replay, 0));
+            parts += 1;
+        }
+        assert!(parts > 5, "{parts}");
+        assert_eq!(told, whole);
     }
 
     #[test]
