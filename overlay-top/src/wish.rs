@@ -140,12 +140,13 @@ pub(crate) fn order(a: &TargetLine, b: &TargetLine, wish: &Wish) -> Ordering {
 
 /// One part of several sources' parts, each from the first row on.
 pub(crate) fn merge<'p>(parts: impl IntoIterator<Item = &'p TargetPart>, wish: &Wish) -> TargetPart {
-    let (mut total, mut states, mut remarks) = (0, BTreeMap::new(), Vec::new());
+    let (mut total, mut states, mut remarks) = (0_u64, BTreeMap::<String, u64>::new(), Vec::new());
     let mut rows = Vec::new();
     for part in parts {
-        total += part.total;
+        total = total.saturating_add(part.total);
         for (state, count) in &part.states {
-            *states.entry(state.clone()).or_default() += count;
+            let sum = states.entry(state.clone()).or_default();
+            *sum = sum.saturating_add(*count);
         }
         remarks.extend(part.remark.as_deref());
         rows.extend(part.rows.iter());

@@ -74,8 +74,8 @@ impl File {
                 continue;
             };
             let at = record.timestamp.map(moment);
-            if self.begin.is_none() {
-                let begin = at.unwrap_or(0);
+            // A record without a time says nothing of where the file begins.
+            if let (None, Some(begin)) = (self.begin, at) {
                 self.begin = Some(begin);
                 self.place = self.place.max(begin);
             }
@@ -111,7 +111,11 @@ impl File {
         if jump < 0 {
             let place = self.place.saturating_add_signed(jump).max(self.begin.unwrap_or(0));
             match self.rewind(place) {
-                Ok(()) => telling.say(Report::Restart),
+                Ok(()) => {
+                    // From here on time is what it is there.
+                    telling.at = self.place;
+                    telling.say(Report::Restart);
+                }
                 Err(sentence) => self.fault = Some(sentence),
             }
         } else {
@@ -205,6 +209,7 @@ mod tests {
         assert!(playback.at >= begin + 3 * SECOND && told.iter().all(|told| told.at >= begin), "reports have the file's time");
         let (told, playback) = look(&mut file, 1, 0.1);
         assert_eq!((playback.packets, restarts(&told)), (2, 1), "an earlier place is read from the beginning");
+        assert!(told.iter().all(|told| told.at < begin + 2 * SECOND), "and its time is the earlier one from the start on: {told:?}");
         let (_, playback) = look(&mut file, 1000, 0.1);
         assert_eq!((playback.packets, playback.over, playback.at), (8, true, begin + 7 * SECOND));
         let (told, playback) = look(&mut file, -5000, 0.1);

@@ -8,7 +8,7 @@ use crate::rows::{EventRow, OverlayRow, Report, TargetRow, VnicRow};
 use crate::wish::{Wish, select};
 use overlay_captures::host::{FdbEntry, FdbFlags, FdbState, HostError, HostErrorKind, Kernel, Link, Namespace, Tunnel, VniFilterEntry};
 use overlay_decoder::Vni;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Its name.
 pub(crate) const NAME: &str = "kernel";
@@ -142,8 +142,12 @@ impl Seen {
             if tunnel.vni_filter {
                 // A device that went meanwhile has no list.
                 let vnis = kernel.vni_filter(link.index).unwrap_or_default();
-                self.overlays.extend(vnis.iter().map(|vni| filter_row(&from, link, tunnel, vni)));
-                self.count_targets(&from, &link.name);
+                let counts = counts(&self.targets[before..]);
+                let row = |vni| {
+                    let row = filter_row(&from, link, tunnel, vni);
+                    OverlayRow { targets: Some(counts.get(&row.vni).copied().unwrap_or(0)), ..row }
+                };
+                self.overlays.extend(vnis.iter().map(row));
             } else {
                 self.overlays.push(overlay_row(&from, link, tunnel, targets));
             }
@@ -160,14 +164,13 @@ impl Seen {
         }
         Ok(())
     }
+}
 
-    /// How many targets each VNI of a device has.
-    fn count_targets(&mut self, from: &str, name: &str) {
-        for row in self.overlays.iter_mut().filter(|row| row.from == from && row.name == name) {
-            let own = self.targets.iter().filter(|target| target.from == from && target.overlay == name && target.vni == row.vni);
-            row.targets = Some(own.count() as u64);
-        }
-    }
+/// How many targets each VNI has, of one device.
+fn counts(targets: &[TargetRow]) -> HashMap<Option<u32>, u64> {
+    let mut counts = HashMap::new();
+    targets.iter().for_each(|target| *counts.entry(target.vni).or_default() += 1);
+    counts
 }
 
 fn state(link: &Link) -> &'static str {

@@ -8,6 +8,8 @@ use crate::layout::{Layout, MIN};
 
 /// Seconds that a jump in a file goes over.
 const JUMP: i64 = 10;
+/// Longest filter that can be typed, in bytes.
+const FILTER_MAX: usize = 1000;
 /// How fast a file may be played.
 const SPEEDS: [f64; 11] = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
 
@@ -172,7 +174,11 @@ impl State {
             }
             (Some('\x15'), _) => self.mode = Mode::Typing(String::new()),
             (Some(letter), _) if !letter.is_control() => {
-                text.push(letter);
+                if text.len() + letter.len_utf8() <= FILTER_MAX {
+                    text.push(letter);
+                } else {
+                    self.message = Some(format!("a filter has {FILTER_MAX} bytes at most"));
+                }
                 self.mode = Mode::Typing(text);
             }
             (_, Some(Action::Quit)) => self.effects.push(Effect::Quit),

@@ -44,7 +44,7 @@ fn waiting(current: &[&Known]) -> Option<String> {
     let overlays = current.iter().flat_map(|known| &known.overlays);
     let late: Vec<_> = overlays.filter(|row| row.oldest_pending_ns.is_some_and(|age| age >= PENDING_NS)).collect();
     let oldest = late.iter().max_by_key(|row| row.oldest_pending_ns)?;
-    let count: u64 = late.iter().filter_map(|row| row.pending).sum();
+    let count = late.iter().filter_map(|row| row.pending).fold(0, u64::saturating_add);
     let what = if count == 1 { "1 target waits".to_owned() } else { format!("{count} targets wait") };
     let why = oldest.reason.as_deref().unwrap_or("its lookup is not answered");
     let place = if late.len() == 1 { format!(" on {}", oldest.name) } else { format!(" on {} overlays", late.len()) };

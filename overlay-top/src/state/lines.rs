@@ -1,5 +1,6 @@
 //! Which lines are on the screen? What is known, filtered and in the chosen order.
 
+use super::tell::is_of;
 use super::{Key, Known, Lines, State};
 use crate::column::{self, DropLine, Head, Line, LookupLine, OverlayLine, Rates, Screen, Signal, TargetLine, VnicLine};
 use crate::rows::{LookupRow, OverlayRow, VnicRow};
@@ -95,7 +96,7 @@ impl State {
         let part = wish::merge(self.sources.values().map(|known| &known.targets), &wish);
         let gone: Vec<&String> = self.sources.iter().filter(|(_, known)| stale(known)).map(|(name, _)| name).collect();
         let line = |row: crate::rows::TargetRow| {
-            let stale = gone.iter().any(|name| row.from.starts_with(name.as_str()));
+            let stale = gone.iter().any(|name| is_of(&row.from, name));
             TargetLine { row, stale }
         };
         let total = if self.wish.limit >= super::MERGED_MAX && !self.everything { part.rows.len() } else { to_usize(part.total) };

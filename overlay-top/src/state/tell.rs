@@ -45,7 +45,14 @@ impl State {
             Report::Restart => {
                 known.overlays.clear();
                 known.unattributed.clear();
-                self.count_overlays(at, &by, &[], &BTreeMap::new());
+                known.vnics.clear();
+                known.lookups.clear();
+                // All of it is told again, up to the place.
+                self.histories.retain(|key, _| !is_of(&key.0, &by));
+                self.vnic_histories.retain(|key, _| !is_of(&key.0, &by));
+                self.lookup_histories.retain(|key, _| !is_of(&key.0, &by));
+                self.grown.retain(|(key, _), _| !is_of(&key.0, &by));
+                self.events.retain(|event| !is_of(&event.from, &by));
                 // A file that is played from an earlier place has an earlier time.
                 self.now = at;
             }
@@ -101,7 +108,9 @@ impl State {
         for (key, by_reason) in drops {
             // One that was told before, and had not this reason, has it since then.
             for (reason, count) in by_reason {
-                let first = !self.grown.keys().any(|(known, _)| *known == key) && !self.has_history(&key);
+                let mut known = self.grown.range((key.clone(), String::new())..);
+                let is_known = known.next().is_some_and(|((known, _), _)| *known == key);
+                let first = !is_known && !self.has_history(&key);
                 let grown = self.grown.entry((key.clone(), reason.clone())).or_insert_with(|| Grown {
                     at: if first { 0 } else { at.saturating_sub(SECOND) },
                     count: if first { *count } else { 0 },
@@ -130,7 +139,7 @@ impl State {
             self.vnic_histories.entry(vnic_key(row)).or_default().tell(at, counts);
         }
         let alive: HashSet<Key> = rows.iter().map(vnic_key).collect();
-        self.vnic_histories.retain(|key, _| !key.0.starts_with(by) || alive.contains(key));
+        self.vnic_histories.retain(|key, _| !is_of(&key.0, by) || alive.contains(key));
     }
 
     fn count_lookups(&mut self, at: Moment, by: &str, rows: &[LookupRow]) {
@@ -139,8 +148,13 @@ impl State {
             self.lookup_histories.entry(lookup_key(row)).or_default().tell(at, counts);
         }
         let alive: HashSet<Key> = rows.iter().map(lookup_key).collect();
-        self.lookup_histories.retain(|key, _| !key.0.starts_with(by) || alive.contains(key));
+        self.lookup_histories.retain(|key, _| !is_of(&key.0, by) || alive.contains(key));
     }
+}
+
+/// Whether a row's `from` is a source, or a part of it: `kernel red` is of `kernel`, and `eth10` is not of `eth1`.
+pub(super) fn is_of(from: &str, source: &str) -> bool {
+    from.strip_prefix(source).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 impl Grown {

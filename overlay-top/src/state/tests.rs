@@ -4,7 +4,7 @@ use super::sample::{BEGIN, second, session, told};
 use super::{Effect, Lines, Mode, State};
 use crate::column::Screen;
 use crate::keys::{Action, Press};
-use crate::rows::{OverlayRow, Report, SECOND, TargetPart};
+use crate::rows::{EventRow, OverlayRow, Report, SECOND, TargetPart};
 use jiff::tz::TimeZone;
 
 fn act(state: &mut State, action: Action) {
@@ -164,6 +164,66 @@ fn a_drop_that_grows_is_said_with_its_reason_and_what_that_means() {
     let Lines::Drops(lines) = &state.lines else { panic!() };
     let shown: Vec<_> = lines.iter().map(|line| (line.reason.as_str(), line.count, line.rate)).collect();
     assert_eq!(shown, [("pending-full", 49, Some(7.0)), ("unknown-vni", 5, Some(0.0)), ("no-port", 3, Some(0.0))]);
+}
+
+#[test]
+fn an_earlier_place_takes_back_what_was_told_after_it() {
+    let mut state = session((80, 24), Screen::Drops, 10);
+    let other = EventRow { at: BEGIN, from: "overlayd2".into(), event: "device-state".into(), ..EventRow::default() };
+    state.handle_all([told(10, "overlayd2", Report::Event { event: other })]);
+    assert!(state.events.len() > 2 && state.drop_lines().iter().any(|line| line.rate.is_some()));
+    state.handle_all([told(1, "overlayd", Report::Restart)]);
+    assert_eq!((state.now, state.drop_lines().len()), (BEGIN + SECOND, 0));
+    assert_eq!(state.events.iter().map(|event| event.from.as_str()).collect::<Vec<_>>(), ["overlayd2"], "another source stays as it is");
+    // The same as one that was never anywhere else.
+    let wish = state.wish().clone();
+    state.handle_all((0..=2).flat_map(|number| second(number, &wish)));
+    let fresh = session((80, 24), Screen::Drops, 2);
+    assert_eq!(state.drop_lines(), fresh.drop_lines());
+    for screen in [Screen::Overlays, Screen::Vnics, Screen::Lookups] {
+        let (mut again, mut fresh) = (state.clone(), fresh.clone());
+        again.go(screen);
+        again.settle();
+        fresh.go(screen);
+        fresh.settle();
+        assert_eq!(format!("{:?}", again.lines), format!("{:?}", fresh.lines), "{screen:?}");
+    }
+}
+
+#[test]
+fn a_recording_may_say_any_number() {
+    let mut state = many(0);
+    let row = |name: &str| OverlayRow {
+        name: name.to_owned(),
+        state: "up".into(),
+        targets: Some(u64::MAX),
+        pending: Some(u64::MAX),
+        oldest_pending_ns: Some(u64::MAX),
+        since_ns: Some(u64::MAX),
+        drops: [("a".to_owned(), u64::MAX), ("b".to_owned(), u64::MAX)].into(),
+        ..OverlayRow::default()
+    };
+    let part = || TargetPart { total: u64::MAX, states: [("valid".to_owned(), u64::MAX)].into(), ..TargetPart::default() };
+    let say = |second, by: &str| {
+        let rows = vec![row("a"), row("b")];
+        [told(second, by, Report::Overlays { rows, unattributed: Default::default() }), told(second, by, Report::Targets(part()))]
+    };
+    for screen in Screen::ALL {
+        state.go(screen);
+        state.handle_all([say(1, "one"), say(2, "two")].concat());
+        let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| crate::view::draw(frame, &state, crate::view::theme::Theme::new(Default::default()))).unwrap();
+    }
+    assert!(state.diagnoses()[0].starts_with("18446744073709551615 targets wait on 4 overlays"), "{:?}", state.diagnoses());
+}
+
+#[test]
+fn a_filter_has_an_end() {
+    let mut state = many(1);
+    act(&mut state, Action::Filter);
+    type_text(&mut state, &"x".repeat(2000));
+    assert!(matches!(&state.mode, Mode::Typing(text) if text.len() == 1000), "{:?}", state.mode);
+    assert_eq!(state.message.as_deref(), Some("a filter has 1000 bytes at most"));
 }
 
 #[test]

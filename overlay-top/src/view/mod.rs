@@ -129,7 +129,8 @@ fn status(state: &State, theme: Theme, width: u16) -> Line<'static> {
     }
     let overlays = state.sources.values().map(|known| known.overlays.len()).sum();
     let vnics = state.sources.values().map(|known| known.vnics.len()).sum();
-    let targets: u64 = state.sources.values().flat_map(|known| &known.overlays).filter_map(|row| row.targets).sum();
+    let rows = state.sources.values().flat_map(|known| &known.overlays);
+    let targets = rows.filter_map(|row| row.targets).fold(0, u64::saturating_add);
     add(count(overlays, "overlay"), theme.quiet());
     add(count(usize::try_from(targets).unwrap_or(usize::MAX), "target"), theme.quiet());
     add(count(vnics, "VNIC"), theme.quiet());
