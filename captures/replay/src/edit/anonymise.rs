@@ -126,6 +126,9 @@ fn blank(frame: &mut Frame, layers: &Layers) -> Result<(), Refusal> {
     for (index, layer) in layers.all.iter().enumerate() {
         let (at, end) = (layer.offset as usize, layer.end());
         match layer.body {
+            // What is no MAC was not replaced; behind one there may be anything.
+            Body::Sll(header) => fill(frame, at + 6 + mac_length(header.hardware, header.address_length), at + 14),
+            Body::Sll2(header) => fill(frame, at + 12 + mac_length(header.hardware, header.address_length.into()), at + 20),
             Body::Payload(_) | Body::Dns(_) | Body::Dhcp(_) | Body::Dhcpv6(_) | Body::Svp(_) | Body::Lldp(_) | Body::Stp(_) => break,
             // End of options, and padding of one byte.
             Body::Ipv4(header) => {
@@ -195,52 +198,79 @@ fn blank_options(frame: &mut Frame, mut at: usize, end: usize) {
     }
 }
 
-/// Neighbour discovery: addresses were replaced already; of the options only those with addresses stay. Gives the end of what stays.
+/// Bytes of a link address that is a MAC: hardware type 1 is Ethernet.
+const fn mac_length(hardware: u16, length: u16) -> usize {
+    if hardware == 1 && length == 6 { 6 } else { 0 }
+}
+
+/// Neighbour discovery: addresses that are here whole were replaced already; of the options only those with such addresses, and the MTU,
+/// stay. Gives the end of what stays.
 fn blank_discovery(frame: &mut Frame, header: Icmpv6, at: usize) -> usize {
-    let mut at = at
-        + match header.kind {
-            Icmpv6::ROUTER_SOLICITATION => 0,
-            Icmpv6::ROUTER_ADVERTISEMENT => 8,
-            Icmpv6::REDIRECT => 32,
-            _ => 16,
-        };
+    let all = frame.bytes.len();
+    // What is in front of addresses, and how many of them there are.
+    let (fixed, addresses) = match header.kind {
+        Icmpv6::ROUTER_SOLICITATION => (0, 0),
+        Icmpv6::ROUTER_ADVERTISEMENT => (8, 0),
+        Icmpv6::REDIRECT => (0, 2),
+        _ => (0, 1),
+    };
+    let mut at = at + fixed;
+    for _ in 0..addresses {
+        if at + 16 > all {
+            return at.min(all);
+        }
+        at += 16;
+    }
     while let Some([kind, units]) = super::frame::array(&frame.bytes, at) {
         let next = at + usize::from(units) * 8;
-        if units == 0 {
-            break;
+        // Of one that is cut off the type and the length stay.
+        if units == 0 || next > all {
+            return if units == 0 { at } else { at + 2 };
         }
         // Link addresses, prefix, MTU.
-        if !matches!(kind, 1 | 2 | 3 | 5) {
+        if !matches!((kind, units), (1 | 2, 1) | (3, 4) | (5, 1)) {
             fill(frame, at + 2, next);
         }
         at = next;
     }
-    at.min(frame.bytes.len())
+    at.min(all)
 }
 
-/// A packet that an error quotes: its headers stay, and the checksum that covers the rest is carried over. Gives their end.
+/// A packet that an error quotes: its headers stay, and the checksum that covers the rest is carried over. Gives the end of what stays.
 fn blank_quoted(frame: &mut Frame, at: usize) -> usize {
+    let all = frame.bytes.len();
+    let number = |at: usize| super::frame::array(&frame.bytes, at).map(u16::from_be_bytes);
     let Some([first]) = super::frame::array(&frame.bytes, at) else { return at };
-    let (length, protocol, total) = match first >> 4 {
-        4 => (usize::from(first & 0xf) * 4, frame.bytes.get(at + 9), super::frame::array(&frame.bytes, at + 2).map(u16::from_be_bytes)),
-        6 => (
-            40,
-            frame.bytes.get(at + 6),
-            super::frame::array(&frame.bytes, at + 4).map(|bytes| u16::from_be_bytes(bytes).saturating_add(40)),
-        ),
+    // Where its addresses begin and end, the length of the header, what is in it, the length of all, and whether headers follow.
+    let (addresses, length, protocol, total, starts) = match first >> 4 {
+        4 if first & 0xf >= 5 => {
+            let starts = number(at + 6).is_some_and(|part| part & 0x1fff == 0);
+            (at + 12..at + 20, usize::from(first & 0xf) * 4, frame.bytes.get(at + 9).copied(), number(at + 2), starts)
+        }
+        6 => (at + 8..at + 40, 40, frame.bytes.get(at + 6).copied(), number(at + 4).map(|length| length.saturating_add(40)), true),
         _ => return at,
     };
-    // Length of the header, and the place of the checksum in it.
-    let (upper, field) = match protocol {
-        Some(&number::ip::TCP) => (20, 16),
-        Some(&number::ip::UDP) => (8, 6),
-        Some(&(number::ip::ICMP | number::ip::ICMPV6)) => (8, 2),
+    // Addresses that are not both here were not replaced.
+    if addresses.end > all {
+        return addresses.start.min(all);
+    }
+    // IPv4 options may name stations.
+    let options = addresses.end..(at + length).min(all);
+    if let Some(old) = frame.bytes.get(options.clone()).filter(|old| !old.is_empty()).map(<[u8]>::to_vec) {
+        super::rewrite::adjust(&mut frame.bytes, at + 10, &old, &vec![0; old.len()], false);
+        fill(frame, options.start, options.end);
+    }
+    // Length of the header, and the place of the checksum in it. A later fragment has none.
+    let (upper, field) = match protocol.filter(|_| starts) {
+        Some(number::ip::TCP) => (20, 16),
+        Some(number::ip::UDP) => (8, 6),
+        Some(number::ip::ICMP | number::ip::ICMPV6) => (8, 2),
         _ => (0, 0),
     };
-    let is_udp = protocol == Some(&number::ip::UDP);
-    let end = (at + length + upper).min(frame.bytes.len());
+    let is_udp = protocol == Some(number::ip::UDP);
+    let end = (at + length + upper).min(all);
     // What is behind the packet (RFC 4884) is no part of the sum.
-    let whole = (at + usize::from(total.unwrap_or(0))).min(frame.bytes.len());
+    let whole = (at + usize::from(total.unwrap_or(0))).min(all);
     if let Some(old) = frame.bytes.get(end..whole).map(<[u8]>::to_vec).filter(|_| upper > 0) {
         super::rewrite::adjust(&mut frame.bytes, at + length + field, &old, &vec![0; old.len()], is_udp);
     }

@@ -2,8 +2,9 @@
 
 use super::frame::{Frame, Refusal, put};
 use super::repair::repair;
-use overlay_decoder::Walker;
+use overlay_decoder::checksum::{self, Status};
 use overlay_decoder::layer::{Body, Ethernet, LayerKind};
+use overlay_decoder::{StopKind, Walker};
 
 /// Cuts the outermost IP packet to `mtu` bytes. Whether it was longer.
 pub(crate) fn cut(frame: &mut Frame, mtu: u32, walker: &mut Walker) -> Result<bool, Refusal> {
@@ -41,6 +42,12 @@ pub(crate) fn cut(frame: &mut Frame, mtu: u32, walker: &mut Walker) -> Result<bo
     if fragment {
         return Err(Refusal::of("it is a fragment, and the others have their places behind it"));
     }
+    // A header that is not here whole may have a length, and a checksum.
+    let stop = walker.walk(&frame.bytes, frame.len, frame.link).stop;
+    let half_read = stop.is_some_and(|stop| stop.kind == StopKind::Truncated && !is_content(stop.layer));
+    if half_read && frame.bytes.len() < new_end {
+        return Err(Refusal::of("the capture cut off one of its headers"));
+    }
     let old = frame.clone();
     for (index, layer) in layers.all.iter().enumerate() {
         let at = layer.offset as usize;
@@ -63,8 +70,15 @@ pub(crate) fn cut(frame: &mut Frame, mtu: u32, walker: &mut Walker) -> Result<bo
     }
     frame.bytes.truncate(new_end);
     frame.len = u32::try_from(new_end).unwrap_or(u32::MAX);
-    // The new bytes are the first of the old ones: what is carried over would be of another length, and is refused.
+    // The new bytes are the first of the old ones. A checksum is computed over them, or not at all: what was left out cannot be taken out
+    // of one whose bytes are not all known.
     let layers = frame.layers(walker);
+    if (0..layers.all.len()).any(|index| checksum::verify(&frame.bytes, &layers.all, index) == Some(Status::Unverifiable)) {
+        return Err(UNKNOWN);
+    }
     repair(&old, frame, &layers, walker)?;
     Ok(true)
 }
+
+/// Why a packet that the capture cut off is not cut once more.
+const UNKNOWN: Refusal = Refusal::of("a checksum covers bytes that are not known");

@@ -236,6 +236,16 @@ fn in_place(
     Ok(hit)
 }
 
+/// What is said of an interface. Its name and description may say whose it is: made anonymous, it has its number.
+fn described(interface: &Interface, link: LinkType, is_anonymous: bool) -> Interface {
+    let same = Interface { link, ..interface.clone() };
+    if !is_anonymous {
+        return same;
+    }
+    let name = same.name.as_ref().map(|_| format!("if{}", same.index));
+    Interface { name, description: None, mac: None, ..same }
+}
+
 /// Edits the capture `input` into `output`: there is all of it afterwards, or nothing new.
 pub(crate) fn run(recipe: &Recipe, input: &Path, output: &Path, format: Option<Format>) -> Result<Report, OutputError> {
     let mut reader = Reader::open(input).map_err(|error| OutputError(error.to_string()))?;
@@ -260,7 +270,7 @@ pub(crate) fn run(recipe: &Recipe, input: &Path, output: &Path, format: Option<F
                 let interface = record.interface.map(|interface| {
                     &*interfaces
                         .entry((interface.section, interface.index, frame.link))
-                        .or_insert_with(|| Interface { link: frame.link, ..interface.clone() })
+                        .or_insert_with(|| described(interface, frame.link, recipe.anonymise.is_some()))
                 });
                 let mut edited = Record::new(frame.link, record.timestamp.unwrap_or_default(), &frame.bytes).with_len(frame.len);
                 edited.timestamp = record.timestamp;

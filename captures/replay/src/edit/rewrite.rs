@@ -199,7 +199,8 @@ impl Visitor<'_, '_> {
     fn quoted(&mut self, at: usize) {
         let Some([first]) = array(self.bytes, at) else { return };
         let (addresses, length, protocol) = match first >> 4 {
-            4 => (at + 12..at + 20, usize::from(first & 0xf) * 4, at + 9),
+            // A header shorter than itself says nothing of what is behind it (RFC 791 3.1: at least 5).
+            4 if first & 0xf >= 5 => (at + 12..at + 20, usize::from(first & 0xf) * 4, at + 9),
             6 => (at + 8..at + 40, 40, at + 6),
             _ => return,
         };
@@ -211,6 +212,10 @@ impl Visitor<'_, '_> {
         let new = self.bytes.get(addresses).map(<[u8]>::to_vec).unwrap_or_default();
         if half == 4 {
             adjust(self.bytes, at + 10, &old, &new, false);
+        }
+        // In a later fragment there is payload where a header would be.
+        if half == 4 && array(self.bytes, at + 6).is_none_or(|part| u16::from_be_bytes(part) & 0x1fff != 0) {
+            return;
         }
         let upper = at + length;
         let Some([protocol]) = array(self.bytes, protocol) else { return };

@@ -2,11 +2,13 @@ use super::*;
 use crate::edit::tunnel::{Encapsulation, STATIONS};
 use overlay_captures::Timestamp;
 use overlay_decoder::checksum::{self, Status};
-use overlay_decoder::layer::Body;
+use overlay_decoder::layer::{Body, LayerKind};
 use overlay_decoder::render::{self, Style};
 use overlay_decoder::text::Text;
 use overlay_decoder::{Ul3, Walker};
+use proptest::prelude::*;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 /// The packets of the corpus that can be read, each with the name of its capture.
 fn corpus() -> Vec<(String, Frame)> {
@@ -255,4 +257,213 @@ fn nothing_of_a_payload_or_a_station_is_left_when_anonymous() {
             assert!(!new.bytes.windows(secret.len()).any(|bytes| bytes == secret), "{name}: {secret:?} in {}", line(&new));
         }
     }
+}
+
+/// One recipe for each step, and one with many.
+fn all_recipes() -> Vec<Recipe> {
+    let sets = || vec!["any.ip.src=1.2.3.4".parse().unwrap(), "any.port.dst=9".parse().unwrap(), "any.vlan=7".parse().unwrap()];
+    let maps = || vec!["any.ip=0.0.0.0/1=128.0.0.0/1".parse().unwrap(), "any.ip=::/1=8000::/1".parse().unwrap()];
+    let vni_map = || vec![(Vni::new(77).unwrap(), Vni::new(78).unwrap())];
+    let one = Recipe::default;
+    vec![
+        Recipe { decap: 2, ..one() },
+        tunnel(Encapsulation::Vxlan, "192.0.2.1", "192.0.2.2"),
+        tunnel(Encapsulation::Geneve, "fd00::1", "fd00::2"),
+        Recipe { vni_map: vni_map(), sets: sets(), ..one() },
+        Recipe { maps: maps(), ..one() },
+        Recipe { anonymise: Some([3; 16]), ..one() },
+        Recipe { mtu: Some(100), ..one() },
+        Recipe { decap: 1, sets: sets(), maps: maps(), anonymise: Some([3; 16]), mtu: Some(68), ..one() },
+    ]
+}
+
+static CORPUS: LazyLock<Vec<(String, Frame)>> = LazyLock::new(corpus);
+const LINKS: [LinkType; 8] = [
+    LinkType::ETHERNET,
+    LinkType::RAW,
+    LinkType::IPV4,
+    LinkType::IPV6,
+    LinkType::NULL,
+    LinkType::LOOP,
+    LinkType::LINUX_SLL,
+    LinkType::LINUX_SLL2,
+];
+
+/// Nothing is asserted but that every edit comes to an end, and that a packet that stays has no more captured bytes than it was long.
+fn survives(frame: &Frame) {
+    for recipe in all_recipes() {
+        if let Ok(new) = edited(&recipe, frame) {
+            assert!(new.bytes.len() <= new.len as usize, "{recipe:?}: {new:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn any_bytes_survive_every_edit(bytes in prop::collection::vec(any::<u8>(), 0..200), link in 0..LINKS.len(), more: u32) {
+        survives(&Frame { len: (bytes.len() as u32).saturating_add(more), bytes, link: LINKS[link] });
+    }
+
+    #[test]
+    fn damaged_packets_of_the_corpus_survive_every_edit(
+        which: prop::sample::Index,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        more in prop_oneof![3 => Just(0), 1 => any::<u32>()],
+    ) {
+        let mut frame = CORPUS[which.index(CORPUS.len())].1.clone();
+        // Headers are where it hurts.
+        let head = frame.bytes.len().min(160);
+        for (place, value) in damage {
+            if head > 0 {
+                frame.bytes[place.index(head)] = value;
+            }
+        }
+        if let Some(cut) = cut {
+            frame.bytes.truncate(cut.index(frame.bytes.len() + 1));
+        }
+        frame.len = frame.len.saturating_add(more);
+        survives(&frame);
+    }
+}
+
+/// An ICMP error over IPv4 that quotes these bytes, in a frame of Ethernet.
+fn quoting(quoted: &[u8]) -> Frame {
+    let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+    let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 9, 10, 0, 0, 1];
+    ip[2..4].copy_from_slice(&(28 + quoted.len() as u16).to_be_bytes());
+    let sum = checksum::internet(&ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    let mut icmp = [&[3, 1, 0, 0, 0, 0, 0, 0], quoted].concat();
+    let sum = checksum::internet(&icmp);
+    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+    bytes.extend(ip);
+    bytes.extend(icmp);
+    let len = bytes.len() as u32;
+    Frame { bytes, len, link: LinkType::ETHERNET }
+}
+
+#[test]
+fn a_quoted_header_that_says_it_is_shorter_than_itself_is_no_header() {
+    for first in [0x40, 0x41, 0x44] {
+        let quoted = [&[first, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2][..], &[0xab; 20]].concat();
+        let frame = quoting(&quoted);
+        survives(&frame);
+        let new = edited(&Recipe { anonymise: Some([3; 16]), ..Recipe::default() }, &frame).unwrap();
+        assert_eq!((&new.bytes[42..], wrong(&new)), (&[0; 40][..], vec![]), "nothing of it is told");
+    }
+}
+
+#[test]
+fn a_record_of_any_length_is_refused_before_room_is_made_for_it() {
+    let frame = Frame { len: u32::MAX, ..from("kernel-vxlan-ipv4.pcap 3") };
+    let why = edited(&tunnel(Encapsulation::Vxlan, "192.0.2.1", "192.0.2.2"), &frame).unwrap_err();
+    assert_eq!(why, "--encap: outer packet: 4294967295 bytes go into it, an IP packet holds 65535");
+}
+
+#[test]
+fn what_cannot_be_replaced_is_blanked_when_anonymous() {
+    let recipe = Recipe { anonymise: Some([3; 16]), ..Recipe::default() };
+    // Options of a quoted header, and what a quoted fragment carries where others have ports.
+    let mut head = [&[0x46, 0, 0, 52, 0, 0, 0x20, 5, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2][..], &[7, 4, 99, 98]].concat();
+    let sum = checksum::internet(&head);
+    head[10..12].copy_from_slice(&sum.to_be_bytes());
+    let new = edited(&recipe, &quoting(&[&head[..], &[0xab; 28]].concat())).unwrap();
+    assert_eq!((&new.bytes[62..], wrong(&new)), (&[0; 32][..], vec![]));
+    assert_eq!(checksum::internet(&new.bytes[42..66]), 0, "the checksum of the quoted header");
+    // A quoted header of which the capture has all but the last byte of an address.
+    let mut cut = quoting(&[&head[..20], &[0xab; 28]].concat());
+    cut.bytes.truncate(42 + 19);
+    let new = edited(&recipe, &cut).unwrap();
+    assert_eq!((&new.bytes[54..], new.len), (&[0; 7][..], cut.len));
+    // A link address that is none of Ethernet's: hardware 65534, 8 bytes; and one of Ethernet's with two bytes of rest behind it.
+    let ip = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0x66, 0xd7, 10, 0, 0, 1, 10, 0, 0, 2];
+    for (hardware, length, blank) in [(0xfffe_u16, 8, 0), (1, 6, 6), (1, 8, 0), (772, 6, 0)] {
+        let [high, low] = hardware.to_be_bytes();
+        let sll = [&[0, 0, high, low, 0, length][..], &[0xaa; 8], &[8, 0], &ip].concat();
+        let sll2 = [&[8, 0, 0, 0, 0, 0, 0, 1, high, low, 0, length][..], &[0xaa; 8], &ip].concat();
+        for (link, bytes, at) in [(LinkType::LINUX_SLL, sll, 6), (LinkType::LINUX_SLL2, sll2, 12)] {
+            let new = edited(&recipe, &Frame { len: bytes.len() as u32, bytes, link }).unwrap();
+            assert_eq!(new.bytes[at + blank..at + 8], [0; 8][blank..], "{link} {hardware} {length}");
+            assert_ne!(new.bytes[at..at + 6], [0xaa; 6], "{link} {hardware} {length}");
+        }
+    }
+}
+
+#[test]
+fn options_of_neighbour_discovery_that_name_somebody_in_another_way_are_blanked_when_anonymous() {
+    let recipe = Recipe { anonymise: Some([3; 16]), ..Recipe::default() };
+    let solicit = |options: &[u8]| {
+        let mut icmp = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2], options].concat();
+        let (from, to) = ("fd00::1".parse().unwrap(), "ff02::1:ff00:2".parse().unwrap());
+        let mut sum = checksum::Sum::new();
+        sum.add_pseudo_v6(from, to, 58, icmp.len() as u32);
+        sum.add(&icmp);
+        icmp[2..4].copy_from_slice(&sum.checksum().to_be_bytes());
+        let mut bytes = vec![0x33, 0x33, 0xff, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd, 0x60, 0, 0, 0, 0, icmp.len() as u8, 58, 255];
+        bytes.extend(from.octets());
+        bytes.extend(to.octets());
+        bytes.extend(icmp);
+        Frame { len: bytes.len() as u32, bytes, link: LinkType::ETHERNET }
+    };
+    const OPTIONS: usize = 14 + 40 + 24;
+    // A link address of 14 bytes, a prefix of another length, an option nobody knows.
+    for option in [[&[1, 2][..], &[0xab; 14]].concat(), [&[3, 2][..], &[0xab; 14]].concat(), [&[99, 1][..], &[0xab; 6]].concat()] {
+        let new = edited(&recipe, &solicit(&option)).unwrap();
+        assert_eq!(new.bytes[OPTIONS..OPTIONS + 2], option[..2]);
+        assert!(new.bytes[OPTIONS + 2..].iter().all(|byte| *byte == 0) && wrong(&new).is_empty(), "{:?}", &new.bytes[OPTIONS..]);
+    }
+    let whole = solicit(&[1, 1, 2, 0, 0, 0, 0, 1]);
+    let new = edited(&recipe, &whole).unwrap();
+    assert_eq!(new.bytes[OPTIONS + 2..], new.bytes[6..12], "the link address is that of the frame");
+    // Cut off in the link address, and in the target.
+    for (kept, from) in [(OPTIONS + 7, OPTIONS + 2), (OPTIONS - 1, OPTIONS - 16)] {
+        let mut cut = whole.clone();
+        cut.bytes.truncate(kept);
+        let new = edited(&recipe, &cut).unwrap();
+        assert!(new.bytes[from..].iter().all(|byte| *byte == 0) && new.bytes.len() == kept, "{kept}: {:?}", &new.bytes[from..]);
+    }
+}
+
+#[test]
+fn an_interface_has_no_name_but_its_number_when_anonymous() {
+    let interface =
+        Interface { index: 1, name: Some("alice-vpn".into()), description: Some("at home".into()), ..Interface::unnamed(LinkType::RAW) };
+    let other = described(&interface, LinkType::ETHERNET, true);
+    assert_eq!(other, Interface { index: 1, name: Some("if1".into()), ..Interface::unnamed(LinkType::ETHERNET) });
+    assert_eq!(described(&interface, LinkType::RAW, false), interface);
+}
+
+#[test]
+fn a_packet_that_the_capture_cut_off_is_not_cut_once_more_if_a_checksum_is_in_the_way() {
+    let recipe = Recipe { mtu: Some(80), ..Recipe::default() };
+    let mut tested = 0;
+    for (name, whole) in CORPUS.iter().filter(|(_, frame)| frame.bytes.len() == frame.len as usize) {
+        let Ok(right) = edited(&recipe, whole).map(|new| (new != *whole).then_some(new)) else { continue };
+        let Some(right) = right else { continue };
+        for captured in (20..whole.bytes.len()).step_by(7) {
+            let mut cut = whole.clone();
+            cut.bytes.truncate(captured);
+            match edited(&recipe, &cut) {
+                // What is there is what would be there of the whole one.
+                Ok(new) if new != cut => {
+                    assert_eq!(new.bytes[..], right.bytes[..new.bytes.len()], "{name} {captured}: {}", line(&new));
+                    tested += 1;
+                }
+                Ok(_) => {}
+                Err(why) => assert!(why.starts_with("--mtu: "), "{name}: {why}"),
+            }
+        }
+    }
+    assert!(tested > 100, "{tested}");
+    let tcp = CORPUS.iter().map(|(_, frame)| frame).find(|frame| {
+        let layers = frame.layers(&mut Walker::default());
+        layers.packets() == 1 && layers.has(LayerKind::Tcp) && frame.bytes.len() > 120 && frame.bytes.len() == frame.len as usize
+    });
+    let mut cut = tcp.unwrap().clone();
+    cut.bytes.truncate(80);
+    let why = edited(&Recipe { mtu: Some(90), ..Recipe::default() }, &cut).unwrap_err();
+    assert_eq!(why, "--mtu: a checksum covers bytes that are not known");
 }

@@ -67,6 +67,8 @@ pub(crate) struct Tunnel {
 
 /// Ports of the flow: 49152 to 65535 (RFC 7348 5).
 const FIRST_PORT: u16 = 49_152;
+/// Bytes of an IP packet at most, without jumbograms (RFC 791 3.1: total length has 16 bits).
+const IP_MAX_BYTES: u32 = 65_535;
 
 impl Tunnel {
     /// An Ethernet frame in the tunnel.
@@ -79,6 +81,11 @@ impl Tunnel {
 
     /// Puts a packet in.
     pub(crate) fn encapsulate(&self, frame: &mut Frame) -> Result<(), Refusal> {
+        // Said before room is made for what the capture cut off: a damaged record may say any length.
+        if frame.len > IP_MAX_BYTES {
+            let why = format!("outer packet: {} bytes go into it, an IP packet holds {IP_MAX_BYTES}", frame.len);
+            return Err(Refusal(Cow::Owned(why)));
+        }
         let (head, protocol) = self.inside(frame)?;
         let inner = frame.bytes.get(head..).unwrap_or_default();
         let hash = match protocol {
