@@ -6,6 +6,8 @@
 
 use crate::edit::tunnel::{Encapsulation, STATIONS, Tunnel};
 use crate::output::{Output, OutputError, Progress};
+use overlay_api::config::CONFIG_MAX_BYTES;
+use overlay_api::mapping::MAPPING_MAX_BYTES;
 use overlay_api::{DeviceConfig, HostConfig, VnicConfig};
 use overlay_captures::{Format, LinkType, Record, Timestamp, Writer};
 use overlay_decoder::checksum::{Sum, internet};
@@ -273,19 +275,23 @@ fn packet(order: &Order, dice: &mut Dice) -> Made {
 /// The configuration and mappings that go with what is made.
 pub(crate) struct Host;
 
+/// Bytes of an entry of a mapping at most.
+const ENTRY_BYTES: usize = 110;
+
 impl Host {
     /// Writes `host.json`, and a mapping `ovN.json` for each network, into a folder that is made if it is not there.
     pub(crate) fn write(order: &Order, folder: &Path) -> Result<(), OutputError> {
         let failed = |error: std::io::Error| OutputError(format!("{}: {error}", folder.display()));
+        Self::check(order)?;
         std::fs::create_dir_all(folder).map_err(failed)?;
         let folder = folder.canonicalize().map_err(failed)?;
         let encapsulation = order.encap.unwrap_or(Encapsulation::Vxlan);
         let name = encapsulation.name();
         let mut config = HostConfig::default();
         let word = |text: String| text.parse().map_err(|error| OutputError(format!("{error}")));
+        let mapping = |network: u32| folder.join(format!("ov{}.json", vni(order, network)));
         for network in 0..order.vnis {
             let overlay: overlay_api::LinkName = word(format!("ov{}", vni(order, network)))?;
-            let path = folder.join(format!("{overlay}.json"));
             config.devices.push(DeviceConfig {
                 name: overlay.clone(),
                 encapsulation: name.parse().map_err(|error| OutputError(format!("{error}")))?,
@@ -293,12 +299,21 @@ impl Host {
                 vnetid: vni(order, network),
                 properties: BTreeMap::from([
                     (format!("{name}/listen_ip"), HOST.to_string()),
-                    ("files/config".to_owned(), path.display().to_string()),
+                    ("files/config".to_owned(), mapping(network).display().to_string()),
                 ]),
             });
             let vnic_name = word(format!("vnic{network}"))?;
             config.vnics.push(VnicConfig { name: vnic_name, device: overlay, mac: vnic(network), mtu: None, namespace: None });
-            Self::text(&path, |text| {
+        }
+        config.check().map_err(|error| OutputError(error.to_string()))?;
+        let config = config.to_json();
+        if config.len() > CONFIG_MAX_BYTES {
+            let (vnis, bytes) = (order.vnis, config.len());
+            let why = format!("--host: the configuration of {vnis} networks has {bytes} bytes: {CONFIG_MAX_BYTES} are read");
+            return Err(OutputError(why));
+        }
+        for network in 0..order.vnis {
+            Self::text(&mapping(network), |text| {
                 let mut separator = "{\n";
                 for number in 0..order.targets {
                     let port = encapsulation.port().map_or_else(String::new, |port| format!(", \"port\": {port}"));
@@ -314,8 +329,20 @@ impl Host {
                 text.push_str("\n}\n");
             })?;
         }
-        config.check().map_err(|error| OutputError(error.to_string()))?;
-        Self::text(&folder.join("host.json"), |text| *text = config.to_json())
+        Self::text(&folder.join("host.json"), |text| *text = config)
+    }
+
+    /// Whether `engine` could read what would be written: said before anything is.
+    fn check(order: &Order) -> Result<(), OutputError> {
+        let most = MAPPING_MAX_BYTES / ENTRY_BYTES;
+        if order.targets as usize > most {
+            let targets = order.targets;
+            let why = format!(
+                "--host: {targets} targets in a network: up to {most} have room in a mapping that can be read ({MAPPING_MAX_BYTES} bytes)"
+            );
+            return Err(OutputError(why));
+        }
+        Ok(())
     }
 
     fn text(path: &Path, fill: impl FnOnce(&mut String)) -> Result<(), OutputError> {
@@ -398,6 +425,28 @@ mod tests {
             let networks = if encap.is_some() { (77..82).collect() } else { [].into() };
             assert_eq!((all, bad, cut, vnis), (2000, 0, 0, networks), "{encap:?}");
         }
+    }
+
+    #[test]
+    fn a_host_that_engine_could_not_read_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = folder.path().join("host");
+        let most = (MAPPING_MAX_BYTES / ENTRY_BYTES) as u32;
+        let sentence = Host::write(&Order { targets: most + 1, ..order() }, &host).unwrap_err().to_string();
+        assert_eq!(sentence, "--host: 610081 targets in a network: up to 610080 have room in a mapping that can be read (67108864 bytes)");
+        assert!(!host.exists());
+        let sentence = Host::write(&Order { vnis: 65_535, targets: 1, ..order() }, &host).unwrap_err().to_string();
+        assert!(
+            sentence.starts_with("--host: the configuration of 65535 networks has ") && sentence.ends_with(": 16777216 are read"),
+            "{sentence}"
+        );
+        assert_eq!(std::fs::read_dir(&host).unwrap().count(), 0, "not a part of it either");
+        // The longest entry has room: the last target, behind a separator.
+        Host::write(&Order { vnis: 1, targets: 70_000, ..order() }, &host).unwrap();
+        let mapping = std::fs::read_to_string(host.join("ov77.json")).unwrap();
+        let longest = mapping.lines().map(str::len).max().unwrap();
+        // Of the largest address plan three digits more: 10.255.x.y for 10.1.x.y, and an fd00:: of two groups.
+        assert!((90..ENTRY_BYTES - 5).contains(&longest), "{longest}");
     }
 
     #[test]
