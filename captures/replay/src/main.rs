@@ -81,6 +81,9 @@ fn edit(flags: &Edit) -> Result<ExitCode, Failure> {
 
 fn engine(flags: &Engine) -> Result<ExitCode, Failure> {
     let plan = flags.plan().map_err(Failure::Usage)?;
+    if let Some(path) = &flags.save {
+        engine::check_save(&flags.input, path, &flags.lines).map_err(Failure::Usage)?;
+    }
     let fates = match engine::run(&plan) {
         // Whoever reads has seen enough; but then the packets are not there.
         Err(error) if error.is_broken_pipe() && plan.packets.is_none() => return Ok(ExitCode::SUCCESS),

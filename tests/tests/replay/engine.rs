@@ -63,6 +63,30 @@ fn a_difference_between_two_runs_is_named() {
 }
 
 #[test]
+fn what_could_not_be_saved_or_read_is_refused_before_anything_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    host(folder.path());
+    let carry = "engine --config FOLDER/host.json --mapping ov77=FOLDER/map.json --only 3 -o FOLDER/lines.json";
+    for (line, words) in [
+        (format!("{carry} --save FOLDER/nowhere/one.pcap FOLDER/frames.pcap"), "/nowhere is no folder that is there"),
+        (format!("{carry} --save FOLDER/one.pcap -"), "--save: standard input can be read only once"),
+    ] {
+        let ended = run(&line, folder.path());
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{line}: {}", ended.stderr);
+        assert!(ended.stderr.contains(words) && ended.stderr.lines().count() == 1, "{line}: {}", ended.stderr);
+    }
+    let ended = run("generate --targets 700000 --host FOLDER/there -w FOLDER/made.pcap", folder.path());
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("overlay-replay: --host: 700000 targets in a network: "), "{}", ended.stderr);
+    for left in ["lines.json", "one.pcap", "there", "made.pcap"] {
+        assert!(!folder.path().join(left).exists(), "{left}");
+    }
+    let ended = run(&format!("{carry} --save FOLDER/one.pcap FOLDER/frames.pcap"), folder.path());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(folder.path().join("one.pcap").exists());
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_is_no_fault() {
     let folder = tempfile::tempdir().unwrap();
     host(folder.path());

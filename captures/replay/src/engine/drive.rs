@@ -4,10 +4,13 @@
 //!   packet at t ──► advance(t): the next thing before t, again and again ──► worker ──► outputs, answers at t ──► next packet
 //! ```
 //!
+//! Where the engine only looks again and again whether an entry's time is over, [`gap`](super::gap) says how far the next time is that it is.
+//!
 //! The engine's third driver: no clock but the capture's, no sockets, and a worker that takes one frame at a time, so that what one frame
 //! causes is done before the next one comes.
 
 use super::entrance::{Entrance, LONGEST};
+use super::gap;
 use super::script::{Answers, Fate, Happening};
 use super::setup::{START, Stage};
 use overlay_api::{Answer, LinkName, PortId, RequestId, UnderlayId, Verdict};
@@ -68,6 +71,10 @@ pub(crate) struct Driver {
     /// Outer packets are written here.
     wire: Vec<u8>,
     stations: Stations,
+    /// Gaps of so many nanoseconds are passed without every sweep.
+    jump_ns: u64,
+    /// Until then every sweep counts.
+    busy_until: Time,
     /// Frames that are too long for an outer packet, and are many of them on a wire.
     pub(crate) unwritten: u64,
 }
@@ -76,7 +83,7 @@ pub(crate) struct Driver {
 const TURNS_MAX: usize = 100_000;
 
 impl Driver {
-    pub(crate) fn new(stage: Stage, answers: Answers) -> Self {
+    pub(crate) fn new(stage: Stage, answers: Answers, jump_ns: u64) -> Self {
         Self {
             stage,
             answers,
@@ -89,6 +96,8 @@ impl Driver {
             timeout: None,
             wire: Vec::new(),
             stations: crate::edit::tunnel::STATIONS,
+            jump_ns,
+            busy_until: START + gap::BUSY_NS,
             unwritten: 0,
         }
     }
@@ -106,6 +115,7 @@ impl Driver {
         self.advance(at, sink)?;
         self.now = self.now.max(at);
         self.current = Some(number);
+        self.busy_until = self.now + gap::BUSY_NS;
         let now = self.now;
         match entrance {
             Entrance::Nowhere(_) => {}
@@ -169,6 +179,7 @@ impl Driver {
         loop {
             let next = [self.poll_timeout(), self.answers.next()].into_iter().flatten().min();
             let Some(next) = next.map(|next| next.max(floor)).filter(|next| *next <= to) else { return ControlFlow::Continue(()) };
+            let next = self.skip(next, to);
             self.now = next;
             if self.answers.next().is_none_or(|at| at > next) {
                 self.stage.control.handle_timeout(next);
@@ -178,6 +189,17 @@ impl Driver {
             }
             self.settle(sink)?;
         }
+    }
+
+    /// The last of the moments from `next` to `to` before which the engine would be called for nothing.
+    fn skip(&mut self, next: Time, to: Time) -> Time {
+        let to = self.answers.next().map_or(to, |at| at.min(to));
+        if next < self.busy_until || to.since(next) < self.jump_ns || !self.waiting.is_empty() {
+            return next;
+        }
+        let (next, busy_until) = gap::skip(&self.stage.control, self.now, next, to);
+        self.busy_until = busy_until;
+        next
     }
 
     /// Lets time pass until nothing waits any more; gives the time.
@@ -221,6 +243,7 @@ impl Driver {
 
     fn happen(&mut self, happening: Happening, sink: &mut dyn Sink) -> ControlFlow<()> {
         self.timeout = None;
+        self.busy_until = self.now + gap::BUSY_NS;
         match happening {
             Happening::Answer(lookup, answer) => {
                 let said = self.stage.control.handle_answer(lookup.request, answer.clone(), self.now);
@@ -240,6 +263,7 @@ impl Driver {
     fn carry_out(&mut self, output: Output, sink: &mut dyn Sink) -> ControlFlow<()> {
         let now = self.now;
         self.timeout = None;
+        self.busy_until = now + gap::BUSY_NS;
         match output {
             Output::Verdict(frame, verdict) => {
                 let known = if verdict.is_final() { self.waiting.remove(&frame) } else { self.waiting.get(&frame).copied() };

@@ -111,6 +111,8 @@ pub(crate) struct Fates {
     pub(crate) skipped: BTreeMap<String, u64>,
     /// Packets that still wait.
     pub(crate) pending: u64,
+    /// Frames that were sent, but are no single packet that could be written.
+    pub(crate) unwritten: u64,
 }
 
 /// Writes lines, and packets that the engine sends.
@@ -118,7 +120,7 @@ pub(crate) struct Recorder<'a> {
     out: &'a mut dyn Write,
     packets: Option<Packets<'a>>,
     /// Where time zero of the engine is.
-    origin: Timestamp,
+    pub(crate) origin: Timestamp,
     trace: bool,
     vnics: HashMap<PortId, LinkName>,
     /// Of the packet in hand.

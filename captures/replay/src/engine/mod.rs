@@ -12,6 +12,7 @@
 pub(crate) mod diff;
 mod drive;
 mod entrance;
+mod gap;
 mod lines;
 mod script;
 mod setup;
@@ -82,12 +83,20 @@ impl fmt::Display for Fates {
         for (why, count) in &self.skipped {
             writeln!(f, "skipped {count}: {why}")?;
         }
+        if self.unwritten > 0 {
+            writeln!(f, "not written {}: sent, but longer than an IP packet can be: on a wire it is many packets", self.unwritten)?;
+        }
         Ok(())
     }
 }
 
 /// Carries a capture through the engine.
 pub(crate) fn run(plan: &Plan) -> Result<Fates, OutputError> {
+    run_from(plan, gap::JUMP_NS)
+}
+
+/// Carries it, and passes gaps of so many nanoseconds without every sweep.
+fn run_from(plan: &Plan, jump_ns: u64) -> Result<Fates, OutputError> {
     let config = setup::config(&plan.config).map_err(OutputError)?;
     let mappings = setup::mappings(&config, &plan.mappings).map_err(OutputError)?;
     let script = match &plan.script {
@@ -108,7 +117,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Fates, OutputError> {
         assigned.push(Assigned { interface: interface.clone(), port });
     }
     let reader = Reader::open(&plan.input).map_err(|error| OutputError(error.to_string()))?;
-    let mut driver = Driver::new(stage, Answers::new(mappings, script, START));
+    let mut driver = Driver::new(stage, Answers::new(mappings, script, START), jump_ns);
     let mut job = Job { plan, assigned, reader: Some(reader), fates: Fates::default() };
     // The lines get their name first: if they cannot be written, there are no packets either.
     match &plan.packets {
@@ -133,9 +142,10 @@ impl Job<'_> {
         let read = |error: overlay_captures::ReadError| OutputError(error.to_string());
         let (mut chunk, mut walker) = (Chunk::new(), Walker::default());
         let mut more = reader.next_chunk(&mut chunk).map_err(read)?;
-        let origin = chunk.records().next().and_then(|record| record.timestamp).unwrap_or_default();
+        // Of some packets nobody knows when they were captured: time begins with the first of which it is known.
+        let mut origin = chunk.records().find_map(|record| record.timestamp);
         let underlays: Vec<_> = driver.stage.listeners.iter().map(|listener| (listener.id, listener.listen)).collect();
-        let mut recorder = Recorder::new(out, writer, &driver.stage.vnics, &underlays, origin, self.plan.trace);
+        let mut recorder = Recorder::new(out, writer, &driver.stage.vnics, &underlays, origin.unwrap_or_default(), self.plan.trace);
         let mut progress = Progress::over(&self.plan.input, "carried");
         let mut last = START;
         let mut flow = ControlFlow::Continue(());
@@ -144,7 +154,11 @@ impl Job<'_> {
                 if self.plan.only.is_some_and(|only| only != record.number) {
                     continue;
                 }
-                last = at(&record, origin, last);
+                if origin.is_none() && record.timestamp.is_some() {
+                    origin = record.timestamp;
+                    recorder.origin = origin.unwrap_or_default();
+                }
+                last = at(&record, origin.unwrap_or_default(), last);
                 let packet = walker.walk(record.bytes, record.len, record.link);
                 flow = one(driver, &mut recorder, &self.assigned, &record, &packet, last);
                 if flow.is_break() {
@@ -172,6 +186,9 @@ impl Job<'_> {
             return Err(recorder.problem.unwrap_or_else(|| OutputError("the output cannot be written".to_owned())));
         }
         self.fates = recorder.fates;
+        if self.plan.packets.is_some() {
+            self.fates.unwritten = driver.unwritten;
+        }
         Ok(())
     }
 }
@@ -241,6 +258,24 @@ fn close(driver: &Driver, recorder: &mut Recorder<'_>, now: Time) -> ControlFlow
         }
     }
     ControlFlow::Continue(())
+}
+
+/// Whether a packet of a capture could be written to a file of its own, before anything is done.
+///
+/// # Errors
+/// A sentence, if it could not.
+pub(crate) fn check_save(input: &Path, output: &Path, lines: &Path) -> Result<(), String> {
+    if input == Path::new("-") {
+        return Err("--save: standard input can be read only once; a file as CAPTURE is expected".to_owned());
+    }
+    if output == Path::new("-") && lines == Path::new("-") {
+        return Err("lines and the packet cannot both go to standard output; -o FILE writes the lines elsewhere".to_owned());
+    }
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(format!("--save {}: {} is no folder that is there", output.display(), folder.display()));
+    }
+    Ok(())
 }
 
 /// Writes one packet of a capture to a file of its own.

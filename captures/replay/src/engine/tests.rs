@@ -1,6 +1,8 @@
 use super::*;
 use crate::edit::{self, Recipe};
-use serde_json::Value;
+use overlay_captures::Timestamp;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
 
@@ -277,4 +279,107 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
     host.plan.input = host.path("host.json");
     assert!(host.error().starts_with("host.json: not a capture"), "{}", host.error());
     assert!(!host.path("lines.json").exists());
+}
+
+/// A table whose entries end after so many milliseconds, some of them never; the first is where the frames go.
+fn table(ends: &[Option<u64>]) -> String {
+    let row = |(number, end): (usize, &Option<u64>)| {
+        let mut row = json!({"overlay": "ov77", "mac": format!("02:08:20:0a:{:02x}:{:02x}", number >> 8, (number + 2) & 0xff), "ul3": ["10.88.0.2:4789"],
+            "state": "valid", "age_ns": 0, "idle_ns": 0, "hits": 0, "bytes": 0, "pending_bytes": 0, "source": "plugin"});
+        if let Some(end) = end {
+            row["expires_ns"] = json!(end * 1_000_000);
+        }
+        format!("{row}\n")
+    };
+    ends.iter().enumerate().map(row).collect()
+}
+
+/// The frames of the host with so many milliseconds before each, none of a time for `None`.
+fn with_gaps(host: &mut Host, gaps: &[Option<u64>]) {
+    let mut reader = Reader::open(&host.plan.input).unwrap();
+    let mut chunk = Chunk::new();
+    let path = host.path("gaps.pcapng");
+    let mut ms = 1_700_000_000_000;
+    Output::write(&path, Format::Pcapng, |writer| {
+        while reader.next_chunk(&mut chunk).unwrap() {
+            for (record, gap) in chunk.records().zip(gaps) {
+                ms += gap.unwrap_or(0);
+                let mut moved = Record::new(record.link, Timestamp::default(), record.bytes);
+                moved.timestamp = gap.map(|_| Timestamp::new((ms / 1000) as i64, (ms % 1000 * 1_000_000) as u32));
+                writer.write(&moved).unwrap();
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+    host.plan.input = path;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_is_left_out_of_a_gap_changes_nothing(
+        gaps in prop::collection::vec(prop_oneof![0..3_000_u64, 0..200_000_u64, 0..3_000_000_u64], 18),
+        ends in prop::collection::vec(prop::option::of(prop_oneof![0..10_000_u64, 0..3_000_000_u64]), 1..60),
+        away in prop::option::of(0..3_000_000_000_000_u64),
+    ) {
+        let mut host = Host::with_frames();
+        with_gaps(&mut host, &gaps.into_iter().map(Some).collect::<Vec<_>>());
+        host.plan.table = host.file("table.json", &table(&ends));
+        let away = away.map(|at| json!({"version": 1, "answerer": [{"at_ns": at, "away": "gone"}, {"at_ns": at + 900_000_000_000_u64}]}));
+        host.plan.script = away.and_then(|script| host.file("script.json", &script.to_string()));
+        host.plan.trace = true;
+        let lines = |jump_ns| {
+            run_from(&host.plan, jump_ns).unwrap();
+            fs::read_to_string(host.path("lines.json")).unwrap()
+        };
+        let (every_sweep, jumping) = (lines(u64::MAX), lines(gap::JUMP_NS));
+        prop_assert_eq!(every_sweep, jumping);
+    }
+}
+
+#[test]
+fn a_gap_of_four_hundred_years_is_passed_at_once() {
+    let mut host = Host::with_frames();
+    let mut gaps = [Some(1_000); 18];
+    // Until 2106, by 32 bits, and on.
+    (gaps[9], gaps[12]) = (Some(2_594_967_295_000), Some(12_000_000_000_000));
+    with_gaps(&mut host, &gaps);
+    let ends: Vec<_> = (0..2_000).map(|number| (number % 3 > 0).then_some(number * 1_000_000)).collect();
+    host.plan.table = host.file("table.json", &table(&ends));
+    let (fates, lines) = (host.fates(), host.lines());
+    assert_eq!(fates.iter().filter(|fate| fate.contains("transmit")).count(), 9, "{fates:?}");
+    // Those without an end are still there.
+    assert_eq!(lines.iter().filter(|line| line["kind"] == "target").count(), ends.iter().filter(|end| end.is_none()).count());
+}
+
+#[test]
+fn time_begins_with_the_first_packet_that_has_one() {
+    let mut host = Host::with_frames();
+    let mut gaps = [Some(1_000); 18];
+    (gaps[0], gaps[1]) = (None, None);
+    with_gaps(&mut host, &gaps);
+    let lines = host.lines();
+    let times: Vec<_> = lines.iter().filter_map(|line| Some(line.get("timestamp")?.as_str()?.to_owned())).collect();
+    assert_eq!(times[0], "1700000001.000000000", "taken to be captured with the first of which it is known");
+    assert_eq!(times.last().unwrap(), "1700000016.000000000");
+}
+
+#[test]
+fn where_a_packet_could_not_be_saved_nothing_is_carried() {
+    let folder = TempDir::new().unwrap();
+    let [file, nowhere, dash] = [folder.path().join("a"), folder.path().join("b/a"), PathBuf::from("-")];
+    assert_eq!(check_save(&file, &file, &dash), Ok(()));
+    assert_eq!(check_save(&file, Path::new("a.pcap"), &dash), Ok(()));
+    assert!(check_save(&dash, &file, &file).unwrap_err().starts_with("--save: standard input"));
+    assert!(check_save(&file, &dash, &dash).unwrap_err().contains("cannot both go"));
+    assert!(check_save(&file, &nowhere, &file).unwrap_err().ends_with("/b is no folder that is there"));
+}
+
+#[test]
+fn frames_that_are_no_packet_on_a_wire_are_counted_at_the_end() {
+    let fates = Fates { read: 3, unwritten: 2, ..Fates::default() };
+    let said = fates.to_string();
+    assert!(said.ends_with("\nnot written 2: sent, but longer than an IP packet can be: on a wire it is many packets\n"), "{said}");
 }
