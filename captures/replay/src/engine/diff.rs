@@ -120,10 +120,10 @@ mod tests {
     #[test]
     fn what_stands_in_a_file_steers_no_terminal() {
         let evil = "\u{1b}]0;owned\u{7}\u{9b}31m\r";
-        let json = format!("{{\"kind\":\"packet\",\"number\":\"\u{7f}\",\"a\\n\u{9b}\":\"\u{9b}\",\"v\":1}}\n");
+        let json = "{\"kind\":\"packet\",\"number\":\"\u{7f}\",\"a\\n\u{9b}\":\"\u{9b}\",\"v\":1}\n";
         let overlay = "{\"kind\":\"counters\",\"overlay\":\"\\u001b[2J\\n\"}\n";
         for (a, b) in
-            [(evil, "x\n"), ("", evil), (&json, overlay), (&json, &json.replace(":1", ":2")), (overlay, ""), (&json, "{\"kind\":1}\n")]
+            [(evil, "x\n"), ("", evil), (json, overlay), (json, &json.replace(":1", ":2")), (overlay, ""), (json, "{\"kind\":1}\n")]
         {
             let said = said(a, b).unwrap();
             assert!(!said.contains(|c: char| c.is_control() && c != '\n') && said.lines().count() <= 2, "{said:?}");
