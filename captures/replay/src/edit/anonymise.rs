@@ -264,6 +264,8 @@ fn blank_quoted(frame: &mut Frame, at: usize) -> usize {
     let (upper, field) = match protocol.filter(|_| starts) {
         Some(number::ip::TCP) => (20, 16),
         Some(number::ip::UDP) => (8, 6),
+        // Of a redirect, a gateway's address is in it (RFC 792).
+        Some(number::ip::ICMP) if frame.bytes.get(at + length) == Some(&5) => (4, 2),
         Some(number::ip::ICMP | number::ip::ICMPV6) => (8, 2),
         _ => (0, 0),
     };

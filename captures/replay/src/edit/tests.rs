@@ -373,6 +373,12 @@ fn what_cannot_be_replaced_is_blanked_when_anonymous() {
     let new = edited(&recipe, &quoting(&[&head[..], &[0xab; 28]].concat())).unwrap();
     assert_eq!((&new.bytes[62..], wrong(&new)), (&[0; 32][..], vec![]));
     assert_eq!(checksum::internet(&new.bytes[42..66]), 0, "the checksum of the quoted header");
+    // The gateway that a quoted redirect names.
+    let mut redirect = [&[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2][..], &[5, 1, 0, 0, 10, 0, 0, 7]].concat();
+    let sum = checksum::internet(&redirect[20..]);
+    redirect[22..24].copy_from_slice(&sum.to_be_bytes());
+    let new = edited(&recipe, &quoting(&redirect)).unwrap();
+    assert_eq!((&new.bytes[66..], checksum::internet(&new.bytes[62..])), (&[0; 4][..], 0));
     // A quoted header of which the capture has all but the last byte of an address.
     let mut cut = quoting(&[&head[..20], &[0xab; 28]].concat());
     cut.bytes.truncate(42 + 19);
