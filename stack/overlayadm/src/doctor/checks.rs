@@ -1,10 +1,10 @@
 //! Can the ends of tunnels in a namespace send and receive? The same questions for the kernel's devices and for overlayd's overlays.
 
 use super::finding::{Finding, Severity};
-use super::look::Place;
-use super::rules::{Fate, Rules, Traffic};
+use super::look::{Bound, Place};
+use super::rules::{Fate, Packet, Rules, Traffic};
 use overlay_captures::host::{Link, Namespace};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Packets only from where answers would go (ip-sysctl).
@@ -41,6 +41,46 @@ pub(crate) struct End {
     pub(crate) set_mtu: String,
 }
 
+impl End {
+    /// Whether it has outer packets of a family.
+    fn has(&self, ipv6: bool) -> bool {
+        match self.local.filter(|ip| !ip.is_unspecified()) {
+            Some(ip) => ip.is_ipv6() == ipv6,
+            None => self.remotes.is_empty() || self.remotes.iter().any(|ip| ip.is_ipv6() == ipv6),
+        }
+    }
+
+    /// Whether its socket has that address, too. Those of the kernel's devices are at all addresses of a family, whatever the device's is.
+    fn listens_at(&self, ip: IpAddr) -> bool {
+        // A socket at all addresses of IPv6 most often has those of IPv4, too.
+        let family = self.has(ip.is_ipv6()) || (ip.is_ipv6() && ip.is_unspecified());
+        let own = self.local.filter(|local| self.ours && !local.is_unspecified());
+        family && (ip.is_unspecified() || own.is_none_or(|own| own == ip))
+    }
+
+    /// Whether both want one socket.
+    fn meets(&self, other: &Self) -> bool {
+        let specified = |end: &Self| end.local.filter(|local| end.ours && !local.is_unspecified());
+        match (specified(self), specified(other)) {
+            (_, Some(ip)) => self.listens_at(ip),
+            (Some(ip), None) => other.listens_at(ip),
+            (None, None) => [false, true].into_iter().any(|ipv6| self.has(ipv6) && other.has(ipv6)),
+        }
+    }
+}
+
+/// How a program is run in a namespace.
+pub(crate) fn run_in(namespace: &Namespace, program: &str) -> String {
+    let label = namespace.to_string();
+    match label.strip_prefix("pid ").and_then(|pid| pid.split(' ').next()) {
+        _ if namespace.is_current() => program.to_owned(),
+        Some(pid) => format!("nsenter --net --target {pid} {program}"),
+        None if label.contains('/') => format!("nsenter --net={label} {program}"),
+        None if matches!(program, "ip" | "bridge") => format!("{program} -n {label}"),
+        None => format!("ip netns exec {label} {program}"),
+    }
+}
+
 /// A namespace, in words.
 pub(crate) fn netns(namespace: &Namespace) -> String {
     match namespace.to_string().as_str() {
@@ -65,12 +105,23 @@ pub(crate) fn check(place: &Place, ends: &[&End], findings: &mut Vec<Finding>) {
     clashes(place, ends, findings);
     rules(place, ends, findings);
     if place.overflowed > 0 {
-        let found = format!("{} datagrams were lost because the buffer of a socket was full", place.overflowed);
-        let finding = Finding::new(Severity::Warning, "receive-buffer", format!("UDP sockets of {}", netns(&place.namespace)), found);
-        let why = "Packets that came were thrown away before anybody saw them. The count is since the namespace is there, of all programs.";
-        findings
-            .push(finding.why(why).repair("sysctl -w net.core.rmem_max=16777216, and see whether `nstat -az UdpRcvbufErrors` still grows"));
+        findings.push(overflowed(place, ends));
     }
+}
+
+/// Sockets of programs, overlayd's among them; what the kernel's own tunnels take comes by none.
+fn overflowed(place: &Place, ends: &[&End]) -> Finding {
+    let found = format!("{} datagrams were lost because the buffer of a socket was full", place.overflowed);
+    let why = "Packets that came were thrown away before anybody saw them. The count is since the namespace is there, of all programs.";
+    let see = format!("see whether `{} -az UdpRcvbufErrors` still grows", run_in(&place.namespace, "nstat"));
+    let (severity, repair) = match ends.iter().any(|end| end.ours) {
+        // It takes 16 MiB, whatever rmem_max is.
+        true => {
+            (Severity::Note, format!("{see}, and `{} -uamn`, which socket it is (the number behind d)", run_in(&place.namespace, "ss")))
+        }
+        false => (Severity::Warning, format!("sysctl -w net.core.rmem_max=16777216, and {see}")),
+    };
+    Finding::new(severity, "receive-buffer", format!("UDP sockets of {}", netns(&place.namespace)), found).why(why).repair(repair)
 }
 
 /// The interface that packets leave by.
@@ -85,13 +136,21 @@ fn address(place: &Place, end: &End, findings: &mut Vec<Finding>) {
         None => {
             let finding = Finding::new(Severity::Error, "address", thing, format!("no interface has its underlay address, {ip}"));
             let why = "Nothing can be sent from there, and nothing that is sent there arrives.";
-            findings.push(finding.why(why).repair(format!("ip address add {ip}/24 dev INTERFACE")));
+            let bits = if ip.is_ipv6() { 64 } else { 24 };
+            let repair = format!("{} address add {ip}/{bits} dev INTERFACE", run_in(&place.namespace, "ip"));
+            findings.push(finding.why(why).repair(repair));
         }
         Some(link) if !link.up || !link.lower_up => {
-            let what = if link.up { "has no carrier" } else { "is down" };
+            let ip_program = run_in(&place.namespace, "ip");
+            let (what, repair) = match link.up {
+                true => {
+                    ("has no carrier", format!("look at its cable, or at what it is connected to: {ip_program} -s link show {}", link.name))
+                }
+                false => ("is down", format!("{ip_program} link set {} up", link.name)),
+            };
             let found = format!("interface {}, which has its underlay address {ip}, {what}", link.name);
             let finding = Finding::new(Severity::Error, "address", thing, found);
-            findings.push(finding.why("Nothing passes.").repair(format!("ip link set {} up", link.name)));
+            findings.push(finding.why("Nothing passes.").repair(repair));
         }
         Some(_) => {}
     }
@@ -112,14 +171,20 @@ fn mtu(place: &Place, end: &End, findings: &mut Vec<Finding>) {
         false => "Larger packets are fragmented or dropped: connections open, and then hang.",
     };
     let fits = link.mtu.saturating_sub(end.around);
-    let repair = format!("{} (or ip link set {} mtu {needed})", end.set_mtu.replace("MTU", &fits.to_string()), link.name);
+    let program = run_in(&place.namespace, "ip");
+    let repair = format!("{} (or {program} link set {} mtu {needed})", end.set_mtu.replace("MTU", &fits.to_string()), link.name);
     findings.push(
         Finding::new(Severity::Warning, "mtu", format!("{} in {}", end.thing, netns(&place.namespace)), found).why(why).repair(repair),
     );
 }
 
 fn reverse_path(place: &Place, end: &End, findings: &mut Vec<Finding>) {
-    let Some(link) = lower(place, end) else { return };
+    // Where none is fixed, packets may come by any, also to an address of this one.
+    let Some(link) = end.lower.and_then(|number| place.link(number)) else { return };
+    // Nothing comes by these from elsewhere.
+    if link.name == "lo" || link.kind.as_deref() == Some("dummy") {
+        return;
+    }
     let of = |name: &str| place.filters.get(name).copied().unwrap_or(0);
     // The kernel takes the larger of both (ip-sysctl).
     if of("all").max(of(&link.name)) != STRICT {
@@ -129,7 +194,9 @@ fn reverse_path(place: &Place, end: &End, findings: &mut Vec<Finding>) {
     let Some((ip, way)) = place.ways(remotes).into_iter().find(|(_, way)| *way != link.name) else { return };
     let found = format!("rp_filter of {} is strict, but the way to {ip} is over {way}", link.name);
     let why = "Packets that come in by another interface than answers would leave by are dropped without a word.";
-    let repair = format!("sysctl -w net.ipv4.conf.{}.rp_filter=2 net.ipv4.conf.all.rp_filter=2, or a route over {}", link.name, link.name);
+    // Loose in one of both is loose; sysctl(8) has a slash for the dot of a name.
+    let setting = format!("net.ipv4.conf.{}.rp_filter=2", link.name.replace('.', "/"));
+    let repair = format!("{} -w {setting}, or a route over {}", run_in(&place.namespace, "sysctl"), link.name);
     let thing = format!("{} in {}", end.thing, netns(&place.namespace));
     findings.push(Finding::new(Severity::Warning, "rp-filter", thing, found).why(why).repair(repair));
 }
@@ -143,17 +210,26 @@ fn clashes(place: &Place, ends: &[&End], findings: &mut Vec<Finding>) {
             let why = "One address and port can have one owner; which of both gets it is decided by who comes first.";
             findings.push(Finding::new(Severity::Error, "port-clash", thing.clone(), found).why(why).repair(repair));
         };
-        let differs = |other: &&&End| other.traffic == end.traffic && (other.ours != end.ours || other.kind != end.kind);
+        let shared = |other: &End| other.ours == end.ours && other.kind == end.kind;
+        // Two of the kernel that are up have what they want, whatever it looks like.
+        let wants = |other: &End| !end.up || !other.up || (end.ours && other.ours);
+        let differs = |other: &&&End| other.traffic == end.traffic && !shared(other) && wants(other) && end.meets(other);
         if let Some(other) = ends.iter().skip(number + 1).find(differs) {
             let found = format!("UDP port {port} is wanted by {} ({}), too", other.thing, other.kind);
             add(findings, found, format!("give one of them another port, or delete it: {}", other.thing));
             continue;
         }
         let Ok(sockets) = &place.sockets else { continue };
-        let same = |ip: IpAddr| ip.is_unspecified() || end.local.is_none_or(|local| local.is_unspecified() || local == ip);
-        if let Some(socket) = sockets.iter().find(|socket| !end.up && socket.port == port && same(socket.ip) && socket.inode != 0) {
+        // overlayd's own socket, which several overlays have.
+        let own = ends.iter().any(|other| end.ours && other.up && other.traffic == end.traffic && shared(other) && end.meets(other));
+        let takes = |socket: &&Bound| socket.port == port && end.listens_at(socket.ip) && socket.inode != 0;
+        if let Some(socket) = sockets.iter().find(takes).filter(|_| !end.up && !own) {
             let found = format!("it is down, and a program has UDP port {port} at {}", socket.ip);
-            add(findings, found, format!("ss -lunp 'sport = :{port}' says which program (socket inode {})", socket.inode));
+            add(
+                findings,
+                found,
+                format!("{} -lunp 'sport = :{port}' says which program (socket inode {})", run_in(&place.namespace, "ss"), socket.inode),
+            );
         }
     }
     if let (Err(problem), true) = (&place.sockets, !ends.is_empty()) {
@@ -162,31 +238,48 @@ fn clashes(place: &Place, ends: &[&End], findings: &mut Vec<Finding>) {
 }
 
 fn rules(place: &Place, ends: &[&End], findings: &mut Vec<Finding>) {
-    let traffics: BTreeSet<Traffic> = ends.iter().map(|end| end.traffic).collect();
+    let thing = format!("firewall of {}", netns(&place.namespace));
     let ruleset = match &place.rules {
         Ok(ruleset) => ruleset,
-        Err(problem) => return findings.push(Finding::unknown("rules", format!("firewall of {}", netns(&place.namespace)), problem)),
+        Err(problem) => return findings.push(Finding::unknown("rules", thing, problem)),
     };
     if place.legacy {
         let problem = "there are rules of iptables-legacy, which nft does not show; iptables-legacy-save does";
-        findings.push(Finding::unknown("rules", format!("firewall of {}", netns(&place.namespace)), problem));
+        findings.push(Finding::unknown("rules", thing.clone(), problem));
     }
     let rules = Rules::new(ruleset);
-    for traffic in traffics {
-        let things: Vec<_> = ends.iter().filter(|end| end.traffic == traffic).map(|end| end.thing.as_str()).collect();
+    // Whom it concerns.
+    let mut all: BTreeMap<(Traffic, Fate), BTreeSet<&str>> = BTreeMap::new();
+    let mut seen: BTreeMap<Packet, Vec<Fate>> = BTreeMap::new();
+    for end in ends {
+        let link = lower(place, end).map(|link| link.name.clone());
+        for ipv6 in [false, true].into_iter().filter(|ipv6| end.has(*ipv6)) {
+            let packet = Packet { traffic: end.traffic, ipv6, link: link.clone() };
+            for fate in seen.entry(packet).or_insert_with_key(|packet| rules.fates(packet)).iter() {
+                all.entry((end.traffic, fate.clone())).or_default().insert(&end.thing);
+            }
+        }
+    }
+    for ((traffic, fate), things) in all {
         let (what, accept) = match traffic {
             Traffic::Udp(port) => (format!("UDP port {port}"), format!("udp dport {port} accept")),
             Traffic::Gre => ("GRE (IP protocol 47)".to_owned(), "meta l4proto gre accept".to_owned()),
         };
-        for fate in rules.fates(traffic) {
-            let (severity, found) = match fate {
-                Fate::Dropped(rule) => (Severity::Error, format!("{what} is dropped: {rule}")),
-                Fate::Perhaps(rule) => (Severity::Warning, format!("{what} may be dropped, if all that the rule asks for is so: {rule}")),
-            };
-            let finding = Finding::new(severity, "rules", format!("firewall of {}", netns(&place.namespace)), found);
-            let repair =
-                format!("nft -a list ruleset shows it; before it: nft insert rule FAMILY TABLE CHAIN {accept} (for {})", things.join(", "));
-            findings.push(finding.why("Packets of the overlay disappear without a word.").repair(repair));
-        }
+        let (severity, found, why) = match fate {
+            Fate::Dropped(rule) => {
+                (Severity::Error, format!("{what} is dropped: {rule}"), "Packets of the overlay disappear without a word.")
+            }
+            // Most hosts with rules have such; nothing is wrong with that.
+            Fate::Perhaps(rule) => (
+                Severity::Note,
+                format!("{what} may be dropped, if all that the rules ask for is so: {rule}"),
+                "Only a packet can tell: overlayadm ping, or nft monitor trace.",
+            ),
+        };
+        let things: Vec<_> = things.into_iter().collect();
+        let nft = run_in(&place.namespace, "nft");
+        let repair =
+            format!("{nft} -a list ruleset shows it; before it: {nft} insert rule FAMILY TABLE CHAIN {accept} (for {})", things.join(", "));
+        findings.push(Finding::new(severity, "rules", thing.clone(), found).why(why).repair(repair));
     }
 }

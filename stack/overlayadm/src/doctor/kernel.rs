@@ -1,10 +1,10 @@
 //! The kernel's own tunnel devices: VXLAN, Geneve and GRE with Ethernet, made by ip(8), a network manager or a container's network.
 
-use super::checks::{End, netns};
+use super::checks::{End, netns, run_in};
 use super::finding::{Finding, Severity};
 use super::look::Place;
 use super::rules::Traffic;
-use overlay_captures::host::{FdbEntry, Namespace, Survey, TunnelDevice, TunnelKind};
+use overlay_captures::host::{FdbEntry, Survey, TunnelDevice, TunnelKind};
 use std::collections::BTreeSet;
 
 /// Its own port, where messages say none (RFC 7348 8).
@@ -52,18 +52,8 @@ fn end(device: &TunnelDevice<'_>, table: &[FdbEntry]) -> Option<End> {
         remotes,
         mtu: link.mtu,
         around: if ipv6 { 40 } else { 20 } + header + L2,
-        set_mtu: format!("{} link set {} mtu MTU", ip(device.namespace), link.name),
+        set_mtu: format!("{} link set {} mtu MTU", run_in(device.namespace, "ip"), link.name),
     })
-}
-
-/// ip(8) in a namespace, as far as it can be said.
-fn ip(namespace: &Namespace) -> String {
-    let label = namespace.to_string();
-    match label.contains([' ', '/']) {
-        _ if namespace.is_current() => "ip".to_owned(),
-        false => format!("ip -n {label}"),
-        true => format!("(in {label}) ip"),
-    }
 }
 
 /// A device that has nobody to send to.
@@ -79,10 +69,7 @@ fn knows_nobody(device: &TunnelDevice<'_>, end: &End, table: &[FdbEntry], findin
         true => "Broadcasts and frames to unknown stations go nowhere: it can only answer who has spoken first.",
         false => "It does not learn either: nothing ever leaves it.",
     };
-    let repair = format!(
-        "{} fdb append 00:00:00:00:00:00 dev {} dst ADDRESS, for each other end",
-        ip(device.namespace).replacen("ip", "bridge", 1),
-        end.name
-    );
+    let repair =
+        format!("{} fdb append 00:00:00:00:00:00 dev {} dst ADDRESS, for each other end", run_in(device.namespace, "bridge"), end.name);
     findings.push(Finding::new(Severity::Warning, "empty-fdb", end.thing.clone(), found).why(why).repair(repair));
 }

@@ -72,7 +72,7 @@ impl Stack {
             findings.push(note.repair("compare `overlayadm show-prop -p vnetid` of both ends"));
         }
         varpd(paths, &status.answerer, &overlays, findings);
-        plugins(&paths.plugins(), findings);
+        plugins(&paths.plugins(), varpd_user(paths), findings);
         stack
     }
 
@@ -193,12 +193,18 @@ fn varpd(paths: &Paths, answerer: &overlay_api::control::Answerer, overlays: &[O
     }
 }
 
-/// Whoever can write there runs code in varpd.
-fn plugins(folder: &Path, findings: &mut Vec<Finding>) {
+/// Whom varpd runs as, if it runs.
+fn varpd_user(paths: &Paths) -> Option<u32> {
+    let status = VarpdClient::new(paths).status().ok()?;
+    Some(fs::metadata(format!("/proc/{}", status.pid)).ok()?.uid())
+}
+
+/// Whoever can write there runs code in varpd; its own user may.
+fn plugins(folder: &Path, user: Option<u32>, findings: &mut Vec<Finding>) {
     let Ok(found) = fs::metadata(folder) else { return };
     let writable = found.mode() & 0o022 != 0;
-    if writable || found.uid() != 0 {
-        let found = format!("owner {}, mode {:04o}: others than root can write there", found.uid(), found.mode() & 0o7777);
+    if writable || (found.uid() != 0 && Some(found.uid()) != user) {
+        let found = format!("owner {}, mode {:04o}: others than root and varpd can write there", found.uid(), found.mode() & 0o7777);
         let finding = Finding::new(Severity::Error, "plugins", folder.display().to_string(), found);
         let repair = format!("chown root:root {0} && chmod 755 {0}", folder.display());
         findings.push(finding.why("varpd loads no plugin from there.").repair(repair));
@@ -238,10 +244,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let mut findings = Vec::new();
-        plugins(folder.path(), &mut findings);
+        plugins(folder.path(), None, &mut findings);
         assert!(findings.len() == 1 && findings[0].found.contains("mode 0777"), "{findings:?}");
         findings.clear();
-        plugins(&folder.path().join("none"), &mut findings);
+        plugins(&folder.path().join("none"), None, &mut findings);
         assert_eq!(findings, []);
+        // Of a user who is not root: varpd's own, or somebody else.
+        let Ok(()) = std::os::unix::fs::chown(folder.path(), Some(4711), None) else { return };
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        plugins(folder.path(), Some(4711), &mut findings);
+        assert_eq!(findings, []);
+        plugins(folder.path(), Some(4712), &mut findings);
+        assert!(findings.len() == 1 && findings[0].found.starts_with("owner 4711"), "{findings:?}");
     }
 }
