@@ -36,9 +36,9 @@ const MAGIC: [u8; 4] = *b"OVPG";
 const VERSION: u8 = 1;
 /// Ethernet.
 const L2: usize = 14;
-/// Answers in a burst, and nanoseconds until the next one may follow it.
-const ANSWERS_BURST: u64 = 128;
-const ANSWER_NS: u64 = 5_000_000;
+/// Pings of one kind in a burst, and nanoseconds until the next one may follow it: those that are answered, and answers that are taken.
+const BURST: u64 = 128;
+const EACH_NS: u64 = 5_000_000;
 
 /// Which way a ping goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -141,20 +141,38 @@ pub struct Pong {
 /// What workers know of a device's pings.
 #[derive(Debug, Default)]
 pub(crate) struct Pings {
-    /// When all of the burst will be there again, as [`Time`].
-    full_at: AtomicU64,
+    /// What may still be answered.
+    asks: Budget,
+    /// Answers that may still be taken: who has seen an id could send any number.
+    answers: Budget,
     /// Ids of those that are under way; 0 is none.
     open: [AtomicU64; PINGS_MAX],
 }
 
-impl Pings {
-    /// Takes one answer from the budget, if there is one: a token bucket, kept as the time at which it will be full.
-    pub(crate) fn take(&self, now: Time) -> bool {
+/// A token bucket, kept as the [`Time`] at which all of the burst will be there again.
+#[derive(Debug, Default)]
+struct Budget(AtomicU64);
+
+impl Budget {
+    /// Takes one, if there is one.
+    fn take(&self, now: Time) -> bool {
         let next = |full_at| {
-            let has_one = Time(full_at).since(now) <= (ANSWERS_BURST - 1) * ANSWER_NS;
-            has_one.then(|| (now.max(Time(full_at)) + ANSWER_NS).0)
+            let has_one = Time(full_at).since(now) <= (BURST - 1) * EACH_NS;
+            has_one.then(|| (now.max(Time(full_at)) + EACH_NS).0)
         };
-        self.full_at.fetch_update(Relaxed, Relaxed, next).is_ok()
+        self.0.fetch_update(Relaxed, Relaxed, next).is_ok()
+    }
+}
+
+impl Pings {
+    /// Takes one that is to be answered from the budget, if there is one.
+    pub(crate) fn take(&self, now: Time) -> bool {
+        self.asks.take(now)
+    }
+
+    /// Takes an answer from a budget of its own, if there is one.
+    pub(crate) fn take_answer(&self, now: Time) -> bool {
+        self.answers.take(now)
     }
 
     /// Whether that ping is under way.
@@ -212,9 +230,10 @@ mod tests {
     fn answers_come_in_a_burst_and_then_as_the_budget_allows() {
         let pings = Pings::default();
         let taken = |now| (0..1000).filter(|_| pings.take(Time(now))).count() as u64;
-        assert_eq!(taken(5), ANSWERS_BURST);
-        assert_eq!(taken(5 + 3 * ANSWER_NS), 3);
-        assert_eq!(taken(5 + 3000 * ANSWER_NS), ANSWERS_BURST);
+        assert_eq!(taken(5), BURST);
+        assert_eq!(taken(5 + 3 * EACH_NS), 3);
+        assert_eq!(taken(5 + 3000 * EACH_NS), BURST);
+        assert!(pings.take_answer(Time(6 + 3000 * EACH_NS)), "answers have their own");
     }
 
     #[test]

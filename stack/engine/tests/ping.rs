@@ -82,6 +82,24 @@ fn an_answer_that_nobody_waits_for_is_dropped() {
 }
 
 #[test]
+fn a_flood_of_answers_with_a_known_id_is_taken_up_to_the_budget() {
+    let (mut near, red) = host("vxlan", "10.88.0.1", "10.88.0.2");
+    let (mut far, blue) = host("vxlan", "10.88.0.2", "10.88.0.1");
+    near.control.open_ping(red, ID).unwrap();
+    let ask = near.ping(red, &asked("10.88.0.2:4789", 64, 1)).unwrap();
+    arrive(&mut far, blue, &ask, "10.88.0.1");
+    let answer = far.take().sent.remove(0);
+    let before = near.device_counts(red);
+    (0..1000).for_each(|_| near.datagram(near.underlay(red), "10.88.0.2:50000", &answer.bytes));
+    near.misses();
+    let taken = near.take().events.len() as i64;
+    assert_eq!(taken, 128, "a burst");
+    let len = 1000 * answer.bytes.len() as i64;
+    let all = [("datagrams_in", 1000), ("datagrams_in_bytes", len), ("pings_in", taken), ("drop ping-ignored", 1000 - taken)];
+    assert_eq!(grown(&before, &near.device_counts(red)), counts(all));
+}
+
+#[test]
 fn a_flood_of_pings_is_answered_up_to_the_budget_and_leaves_the_queue_to_tenants() {
     let (mut near, red) = host("vxlan", "10.88.0.1", "10.88.0.2");
     let (mut far, blue) = host("vxlan", "10.88.0.2", "10.88.0.1");

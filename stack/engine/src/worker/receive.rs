@@ -193,7 +193,7 @@ impl Worker {
         let wanted = match ping.kind {
             // Before it is in the queue, which tenants' frames need.
             Kind::Ask => device.answers_pings && device.pings.take(now),
-            Kind::Answer => device.pings.awaits(ping.id),
+            Kind::Answer => device.pings.awaits(ping.id) && device.pings.take_answer(now),
         };
         let pong = Pong { device: device.id, ping, size: clamp(frame.len().saturating_sub(inner.l3)), from, at: now };
         if !wanted || self.shared.misses.push(Miss::Ping(id, pong)).is_err() {

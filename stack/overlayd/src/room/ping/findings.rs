@@ -52,6 +52,8 @@ pub(super) struct Seen {
     pub(super) limit: Option<Limit>,
     /// Why the last one was not sent.
     pub(super) unsent: Option<String>,
+    /// Why the search for the largest had to end: one could not be sent.
+    pub(super) unsearched: Option<String>,
     /// The smallest ping was answered where the wanted size was not.
     pub(super) small_passes: bool,
 }
@@ -87,6 +89,9 @@ pub(super) fn findings(begun: &Begun, request: &PingRequest, end: &PingEnd, seen
             end.sent
         ));
     }
+    if let Some(reason) = &seen.unsearched {
+        all.push(format!("how large packets may be is not known, as a ping could not be sent: {reason}"));
+    }
     if let Some(largest) = end.largest {
         all.push(size(begun, largest, seen));
     }
@@ -94,7 +99,7 @@ pub(super) fn findings(begun: &Begun, request: &PingRequest, end: &PingEnd, seen
         let (mtu, smaller) = (begun.mtu, far.min(begun.mtu));
         all.push(format!(
             "the other end's overlay has an MTU of {far} bytes, this one {mtu}: packets of more than {smaller} pass in one direction only, or \
-             not at all; make them equal (overlayadm set-prop -p mtu={smaller})"
+             not at all; make them equal (overlayadm set-prop -p mtu={smaller} {name})"
         ));
     }
     all

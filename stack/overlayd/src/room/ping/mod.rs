@@ -26,13 +26,20 @@ use overlay_decoder::{Mac, Ul3};
 use overlay_engine::Time;
 use overlay_engine::ping::{ADDRESS, ETHERTYPE, PingSpec, Pong, SIZE_MAX, SIZE_MIN};
 use std::io::Read;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use std::net::IpAddr;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Answers that wait for the task; one is waited for at a time.
+const PONGS: usize = 64;
 
 /// A ping that is under way.
 #[derive(Debug)]
 pub(crate) struct Pinging {
     device: DeviceId,
-    pongs: UnboundedSender<Pong>,
+    /// Who is pinged, and alone may answer.
+    to: IpAddr,
+    pongs: Sender<Pong>,
 }
 
 /// A ping that has begun.
@@ -51,7 +58,7 @@ pub(crate) struct Begun {
     fragments: bool,
     state: OverlayState,
     reason: Option<String>,
-    pongs: UnboundedReceiver<Pong>,
+    pongs: Receiver<Pong>,
     /// Who says why pings do not arrive; or why that cannot be heard.
     refusals: Result<Refusals, String>,
 }
@@ -61,6 +68,8 @@ pub(crate) struct Begun {
 pub(crate) enum Unsent {
     /// The kernel knows that it is longer than the way there takes: IP packets of so many bytes, if it says.
     TooBig(Option<u32>),
+    /// The socket's buffer is full just now.
+    Full,
     /// Something else, in a sentence.
     Failed(String),
 }
@@ -153,9 +162,10 @@ impl Room {
             None => Err("the underlay is not open".to_owned()),
         };
         let df = self.control.property(device, "outer/df").ok().flatten();
+        self.sweep_pings();
         self.control.open_ping(device, id).map_err(Problem::clash)?;
-        let (send, pongs) = unbounded_channel();
-        self.pings.insert(id, Pinging { device, pongs: send });
+        let (send, pongs) = channel(PONGS);
+        self.pings.insert(id, Pinging { device, to: to.ip.to_canonical(), pongs: send });
         tracing::debug!("overlay {name} ({encapsulation}): ping {id:#x} to {to} begins");
         Ok(Begun {
             id,
@@ -171,6 +181,12 @@ impl Room {
             pongs,
             refusals,
         })
+    }
+
+    /// Ends those whose caller went before he was told that they had begun: nobody else does.
+    fn sweep_pings(&mut self) {
+        let gone: Vec<_> = self.pings.iter().filter(|(_, ping)| ping.pongs.is_closed()).map(|(id, _)| *id).collect();
+        gone.into_iter().for_each(|id| self.end_ping(id));
     }
 
     /// Sends one. Says when.
@@ -191,7 +207,7 @@ impl Room {
                 }
                 Err(Unsent::TooBig(mtu))
             }
-            Some(Loss::Full) => Err(Unsent::Failed("the socket's buffer is full".to_owned())),
+            Some(Loss::Full) => Err(Unsent::Full),
             Some(Loss::Failed(errno)) => Err(Unsent::Failed(format!("this host cannot send there: {}", errno.desc()))),
             None => Err(Unsent::Failed("the underlay is not open".to_owned())),
         }
@@ -206,9 +222,15 @@ impl Room {
 
     /// An answer has come.
     pub(crate) fn handle_pong(&mut self, pong: &Pong) {
-        if let Some(ping) = self.pings.get(&pong.ping.id) {
-            // Who waited may have gone.
-            let _ = ping.pongs.send(*pong);
+        let Some(ping) = self.pings.get(&pong.ping.id) else { return };
+        let from = pong.from.ip.to_canonical();
+        if from != ping.to {
+            tracing::debug!("ping {:#x} to {}: an answer from {from} does not count", pong.ping.id, ping.to);
+            return;
+        }
+        // Who waited may have gone. More than he can have asked for is nothing that he waits for.
+        if let Err(TrySendError::Full(_)) = ping.pongs.try_send(*pong) {
+            tracing::debug!("ping {:#x} to {from}: too many answers", pong.ping.id);
         }
     }
 }

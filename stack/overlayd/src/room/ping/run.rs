@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Least time that a ping is waited for while the largest is looked for, and how often one is sent again.
 const SEARCH_WAIT: Duration = Duration::from_millis(250);
 const TRIES: u32 = 2;
+/// How often, and after how long, one is sent again that the socket had no room for.
+const FULL_TRIES: u32 = 20;
+const FULL_WAIT: Duration = Duration::from_millis(10);
 /// ICMP messages that are told of; a flood of them says nothing new.
 const TOLD_MAX: usize = 16;
 
@@ -190,7 +193,7 @@ impl Run {
         let mut low = self.request.size;
         if self.end.answered == 0 || self.begun.fragments {
             // Perhaps small ones pass.
-            if !self.passes(SIZE_MIN, wait).await? {
+            if self.passes(SIZE_MIN, wait).await? != Some(true) {
                 return Ok(());
             }
             self.seen.small_passes = true;
@@ -202,13 +205,15 @@ impl Run {
         let mut size = most;
         let mut hinted = None;
         while low + 1 < high {
-            if self.passes(size, wait).await? {
-                low = size;
-                if hinted == Some(size) {
-                    break;
+            match self.passes(size, wait).await? {
+                Some(true) => {
+                    low = size;
+                    if hinted == Some(size) {
+                        break;
+                    }
                 }
-            } else {
-                high = size;
+                Some(false) => high = size,
+                None => return Ok(()),
             }
             let said = self.seen.limit.as_ref().and_then(Limit::packet).map(|packet| packet.saturating_sub(self.begun.around));
             size = match said.filter(|said| low < *said && *said < high && hinted != Some(*said)) {
@@ -223,19 +228,36 @@ impl Run {
         Ok(())
     }
 
-    async fn passes(&mut self, size: u32, wait: Duration) -> Result<bool, Gone> {
+    /// Whether one of that size is answered; nothing if it could not be sent, which says nothing about the way, and ends the search.
+    async fn passes(&mut self, size: u32, wait: Duration) -> Result<Option<bool>, Gone> {
         for _ in 0..TRIES {
             match self.ping(size, true, wait, false).await? {
-                Fate::Answered => return Ok(true),
+                Fate::Answered => return Ok(Some(true)),
                 Fate::TooBig(limit) => {
                     self.seen.limit = Some(limit);
-                    return Ok(false);
+                    return Ok(Some(false));
                 }
-                Fate::Unsent(_) => return Ok(false),
+                Fate::Unsent(reason) => {
+                    self.seen.unsearched = Some(reason);
+                    return Ok(None);
+                }
                 Fate::Silent => {}
             }
         }
-        Ok(false)
+        Ok(Some(false))
+    }
+
+    /// Sends one; where the socket has no room, again after a while.
+    async fn send(&self, spec: PingSpec) -> Result<Result<Time, Unsent>, Gone> {
+        let id = self.begun.id;
+        for _ in 0..FULL_TRIES {
+            match self.door.ask(move |room| room.send_ping(id, &spec)).await {
+                Ok(Err(Unsent::Full)) => sleep(FULL_WAIT).await,
+                Ok(sent) => return Ok(sent),
+                Err(_) => return Err(Gone),
+            }
+        }
+        Ok(Err(Unsent::Full))
     }
 
     /// Sends one and waits for its answer.
@@ -243,13 +265,13 @@ impl Run {
         self.sequence += 1;
         let (id, sequence) = (self.begun.id, self.sequence);
         let spec = PingSpec { id, sequence, size, to: self.begun.to, whole };
-        let Ok(sent) = self.door.ask(move |room| room.send_ping(id, &spec)).await else { return Err(Gone) };
-        let sent: Time = match sent {
+        let sent = match self.send(spec).await? {
             Ok(sent) => sent,
             Err(Unsent::TooBig(mtu)) => {
                 let own = mtu.is_none_or(|mtu| mtu >= self.begun.link_mtu);
                 return Ok(Fate::TooBig(if own { Limit::Link(mtu) } else { Limit::Known(mtu.unwrap_or(0)) }));
             }
+            Err(Unsent::Full) => return Ok(Fate::Unsent("the socket's buffer is full".to_owned())),
             Err(Unsent::Failed(reason)) => return Ok(Fate::Unsent(reason)),
         };
         let until = Instant::now() + wait;
@@ -266,9 +288,10 @@ impl Run {
                 // What has come in time counts, even if nobody looked until now.
                 biased;
                 pong = pongs.recv() => pong.map(Ok),
-                told = told => Some(Err(told)),
+                // A flood of ICMP shall not keep it from its end.
                 () = self.lines.closed() => return Err(Gone),
                 () = sleep_until(until) => return Ok(limit.map_or(Fate::Silent, Fate::TooBig)),
+                told = told => Some(Err(told)),
             };
             match next {
                 // The overlay has gone.
@@ -287,6 +310,9 @@ impl Run {
                 // Late: another one's time is over.
                 Some(Ok(_)) => {}
                 Some(Err(told)) => {
+                    if !is_about(told.why, size.saturating_add(self.begun.around)) {
+                        continue;
+                    }
                     self.note(told).await?;
                     // An answer that comes all the same knows better.
                     if let Why::TooBig(mtu) = told.why {
@@ -304,5 +330,21 @@ impl Run {
             self.say(PingEvent::Told { by: told.by, what: super::findings::said(told.why, self.begun.to) }).await?;
         }
         Ok(())
+    }
+}
+
+/// Whether a message can be about an IP packet of that size: one that fits what it tells is another one, or a liar's.
+fn is_about(why: Why, packet: u32) -> bool {
+    !matches!(why, Why::TooBig(mtu) if mtu != 0 && mtu >= packet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_says_that_what_fits_is_too_big_is_not_heeded() {
+        assert!(is_about(Why::TooBig(1300), 1301) && is_about(Why::TooBig(0), 1301) && is_about(Why::NobodyListens, 100));
+        assert!(!is_about(Why::TooBig(1300), 1300) && !is_about(Why::TooBig(9000), 1300));
     }
 }
