@@ -101,6 +101,29 @@ fn what_is_wrong_with_the_kernels_own_tunnels_is_found_and_gone_after_the_repair
     host.nft("flush ruleset").expect("no rules");
     patient.is_well();
 
+    // A host with a firewall that lets it in, as such are written: nothing is wrong.
+    let healthy = "table inet t {
+        chain user { udp dport 4789 accept; }
+        chain not_local { fib daddr type local return; drop; }
+        chain zone { goto user; }
+        chain c {
+            type filter hook input priority 0; policy drop;
+            ct state vmap { established : accept, invalid : drop }
+            iif lo accept
+            tcp dport != 22 drop
+            meta nfproto ipv6 drop
+            jump not_local
+            jump zone
+            reject
+        }
+    }
+    table arp a { chain c { type filter hook input priority 0; policy drop; }; }";
+    host.nft(healthy).expect("rules");
+    patient.is_well();
+    let (all, _) = patient.look(&[]);
+    assert!(all.iter().any(|finding| finding["check"] == "rules" && finding["severity"] == "note"), "{all:#?}");
+    host.nft("flush ruleset").expect("no rules");
+
     // The way out is another one than the device's.
     ip(
         host,

@@ -283,3 +283,98 @@ fn rules(place: &Place, ends: &[&End], findings: &mut Vec<Finding>) {
         findings.push(Finding::new(severity, "rules", thing.clone(), found).why(why).repair(repair));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use overlay_captures::host::Address;
+
+    fn place() -> Place {
+        Place {
+            namespace: Namespace::current().unwrap(),
+            links: Ok(Vec::new()),
+            addresses: Vec::new(),
+            tables: BTreeMap::new(),
+            sockets: Ok(Vec::new()),
+            filters: BTreeMap::new(),
+            overflowed: 0,
+            rules: Ok(serde_json::Value::Null),
+            legacy: false,
+        }
+    }
+
+    fn end(ours: bool, kind: &str, up: bool, local: &str) -> End {
+        End {
+            thing: format!("{kind} at {local}"),
+            name: kind.to_owned(),
+            ours,
+            kind: kind.to_owned(),
+            namespace: Namespace::current().unwrap(),
+            up,
+            traffic: Traffic::Udp(4789),
+            local: local.parse().ok(),
+            lower: None,
+            remotes: BTreeSet::new(),
+            mtu: 1450,
+            around: 50,
+            set_mtu: String::new(),
+        }
+    }
+
+    fn found(place: &Place, ends: &[End]) -> Vec<(Severity, &'static str, String)> {
+        let mut findings = Vec::new();
+        let ends: Vec<_> = ends.iter().collect();
+        clashes(place, &ends, &mut findings);
+        findings.into_iter().map(|finding| (finding.severity, finding.check, finding.found)).collect()
+    }
+
+    #[test]
+    fn two_of_one_port_clash_only_where_they_meet_and_one_of_them_has_not_got_it() {
+        let count = |ends: &[End]| found(&place(), ends).len();
+        let ours = |kind, up, local| end(true, kind, up, local);
+        let device = |up, local| end(false, "vxlan", up, local);
+        assert_eq!(count(&[ours("vxlan", true, "10.0.0.1"), device(false, "10.0.0.2")]), 1, "the kernel's is at all addresses");
+        assert_eq!(count(&[ours("vxlan", true, "10.0.0.1"), device(true, "10.0.0.2")]), 0, "both are up");
+        assert_eq!(count(&[ours("vxlan", true, "10.0.0.1"), device(false, "fd00::2")]), 0, "another family");
+        assert_eq!(count(&[ours("vxlan", true, "10.0.0.1"), ours("geneve", true, "10.0.0.1")]), 1);
+        assert_eq!(count(&[ours("vxlan", true, "10.0.0.1"), ours("geneve", true, "10.0.0.2")]), 0, "another address");
+        assert_eq!(count(&[ours("vxlan", true, "10.0.0.1"), ours("geneve", true, "")]), 1, "all addresses");
+        assert_eq!(count(&[ours("vxlan", true, "10.0.0.1"), ours("vxlan", true, "10.0.0.1")]), 0, "they share a socket");
+    }
+
+    #[test]
+    fn a_program_that_has_the_port_is_told_and_overlayds_own_socket_is_not() {
+        let mut place = place();
+        place.sockets = Ok(vec![Bound { ip: "10.0.0.1".parse().unwrap(), port: 4789, inode: 7 }]);
+        let down = end(true, "vxlan", false, "10.0.0.1");
+        assert_eq!(found(&place, std::slice::from_ref(&down)).len(), 1);
+        assert_eq!(found(&place, &[down, end(true, "vxlan", true, "10.0.0.1")]), [], "another overlay has it");
+        assert_eq!(found(&place, &[end(true, "vxlan", false, "10.0.0.2")]), []);
+        assert_eq!(found(&place, &[end(false, "vxlan", false, "10.0.0.2")]).len(), 1, "the kernel wants all addresses");
+    }
+
+    #[test]
+    fn a_link_without_carrier_is_not_told_to_be_switched_on() {
+        let mut place = place();
+        // An interface message (rtnetlink(7)): Ethernet, number 3, IFF_UP, and its name.
+        let mut body = [[0, 0], 1_u16.to_ne_bytes()].concat();
+        body.extend([3_u32, 1, 0].into_iter().flat_map(u32::to_ne_bytes));
+        body.extend([10_u16, 3].into_iter().flat_map(u16::to_ne_bytes));
+        body.extend(b"ul.10\0\0\0");
+        let link = Link::from_message(&body).unwrap();
+        assert_eq!((link.name.as_str(), link.up, link.lower_up), ("ul.10", true, false));
+        place.addresses = vec![Address { link: link.index, ip: "10.0.0.1".parse().unwrap(), prefix_len: 24 }];
+        place.links = Ok(vec![link]);
+        let mut findings = Vec::new();
+        address(&place, &end(true, "vxlan", true, "10.0.0.1"), &mut findings);
+        assert!(findings.len() == 1 && findings[0].repair.starts_with("look at its cable"), "{findings:?}");
+        address(&place, &end(true, "vxlan", true, "fd00::1"), &mut findings);
+        assert!(findings[1].repair.ends_with("address add fd00::1/64 dev INTERFACE"), "{findings:?}");
+    }
+
+    #[test]
+    fn lost_datagrams_are_a_note_where_overlayd_takes_all_the_room_it_can_have() {
+        let severity = |ours| overflowed(&place(), &[&end(ours, "vxlan", true, "")]).severity;
+        assert_eq!((severity(true), severity(false)), (Severity::Note, Severity::Warning));
+    }
+}
