@@ -6,7 +6,7 @@ use crate::state::State;
 use crate::value::Value;
 use crate::view::theme::Theme;
 use ratatui::buffer::Buffer;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 /// The columns that carry a line's signal; the others stay as they are.
@@ -47,7 +47,12 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, theme: Theme, top: u16, l
             let value = row.cells.get(*index).unwrap_or(&Value::None);
             let text = cell(&value.shown(&clock), *width, head.right);
             let gap = if place == 0 { "" } else { " " };
-            spans.push(Span::styled(format!("{gap}{text}"), style(head, value, row.signal, theme)));
+            let mut style = style(head, value, row.signal, theme);
+            // Reversed, a colour would be patches behind the words: what is chosen signals in bold.
+            if is_chosen && style.fg.take().is_some() {
+                style = style.add_modifier(Modifier::BOLD);
+            }
+            spans.push(Span::styled(format!("{gap}{text}"), style));
         }
         let mut line_of_row = Line::from(spans);
         if is_chosen {
