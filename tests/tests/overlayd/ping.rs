@@ -5,6 +5,9 @@ use crate::daemon::{Daemon, way};
 use overlay_lab::{Family, Join, Lab, Overlay};
 use overlay_tests::{Ended, Run, ndjson, program};
 use serde_json::Value;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// Fewer and faster than usual: each is waited for anyway.
 const QUICK: [&str; 6] = ["--count", "2", "--interval", "0.05", "--timeout", "0.5"];
@@ -191,4 +194,28 @@ fn route(lab: &Lab, family: Family) -> String {
         router.ip(&[format!("route add {}/{bits} dev ul0 mtu lock 1300", of(host))]).expect("a route");
     }
     of(3)
+}
+
+#[test]
+fn callers_who_go_at_once_leave_no_ping_under_way() {
+    if !can_run("callers_who_go_at_once_leave_no_ping_under_way") {
+        return;
+    }
+    let (_lab, [here, _there]) = start("png_gone", "vxlan", Family::V4);
+    let body = r#"{"count":10000,"interval_ms":60000}"#;
+    let head = format!("Host: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    let asked = format!("POST /v1/overlays/ov/ping HTTP/1.1\r\n{head}\r\n{body}");
+    // Some go before it has begun, some while it does, some behind.
+    for number in 0..100 {
+        let mut stream = UnixStream::connect(here.paths.overlayd_socket()).expect("overlayd listens");
+        stream.write_all(asked.as_bytes()).expect("it is taken");
+        std::thread::sleep(Duration::from_micros(number * 20));
+    }
+    here.wait("all four are free", || {
+        let pings: Vec<_> = (0..4).map(|_| ["ov", "--no-search", "--count", "4"]).collect();
+        std::thread::scope(|scope| {
+            let all: Vec<_> = pings.iter().map(|words| scope.spawn(|| ping(&here, words).code)).collect();
+            all.into_iter().all(|one| one.join().is_ok_and(|code| code == 0))
+        })
+    });
 }
