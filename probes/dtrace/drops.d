@@ -31,6 +31,7 @@ overlay$target:::drop
 /($3 == 0 || arg2 == $3) && ($$4 == "" || copyinstr(arg5) == $$4)/
 {
 	@dropped[arg1 == 0 ? "dropped_tx" : "dropped_rx", arg2, copyinstr(arg4), copyinstr(arg5)] = count();
+	@dropped_by_reason[arg1 == 0 ? "dropped_tx_by_reason" : "dropped_rx_by_reason", arg2, copyinstr(arg4)] = count();
 	@dropped_bytes[arg1 == 0 ? "dropped_tx_bytes" : "dropped_rx_bytes", copyinstr(arg4)] = sum(arg3);
 }
 
@@ -53,6 +54,7 @@ profile:::tick-1s
 	due = 0;
 	printf("\n%u s\n", seconds);
 	printa("%s %u %s %s: %@u\n", @dropped);
+	printa("%s %u %s: %@u\n", @dropped_by_reason);
 	printa("%s %s: %@u\n", @dropped_bytes);
 	printa("lost_before_read %s: %@u\n", @lost_before_read);
 }
@@ -67,6 +69,7 @@ dtrace:::END
 {
 	printf("\n");
 	printa("%s %u %s %s: %@u\n", @dropped);
+	printa("%s %u %s: %@u\n", @dropped_by_reason);
 	printa("%s %s: %@u\n", @dropped_bytes);
 	printa("lost_before_read %s: %@u\n", @lost_before_read);
 }

@@ -10,7 +10,7 @@
  *   Asks in D what talkers.bt asks; its header explains the answer.
  *
  * OVERHEAD
- *   Three firings for a frame that is sent, one for a frame that is received,
+ *   Two firings for a frame that is sent, one for a frame that is received,
  *   about a microsecond each: at 100,000 frames a second some tenths of a
  *   core. Count batches (batches.bt) where that is too much.
  *

@@ -137,6 +137,12 @@ impl Question {
         let (_, rest) = self.section("USAGE").split_once("BPFTRACE_STRLEN=")?;
         rest.split_whitespace().next()
     }
+
+    /// Keys of a map that it needs, where these are more than bpftrace keeps: `BPFTRACE_MAP_KEYS_MAX=N` in its caveats.
+    pub(crate) fn map_keys(&self) -> Option<&str> {
+        let (_, rest) = self.section("CAVEATS").split_once("BPFTRACE_MAP_KEYS_MAX=")?;
+        rest.split(|letter: char| !letter.is_ascii_digit()).next().filter(|digits| !digits.is_empty())
+    }
 }
 
 /// The scripts of the suite, or those of a folder.

@@ -147,8 +147,11 @@ fn bpftrace(tracer: &Tracer, flags: &Flags, question: &Question, found: &[Found]
     if kernels {
         script.push_str(&program::ends_with(std::process::id()));
     }
-    if let (Some(bytes), None) = (question.text_bytes(), std::env::var_os("BPFTRACE_STRLEN")) {
-        command.env("BPFTRACE_STRLEN", bytes);
+    // What somebody has set is meant.
+    for (variable, needed) in [("BPFTRACE_STRLEN", question.text_bytes()), ("BPFTRACE_MAP_KEYS_MAX", question.map_keys())] {
+        if let (Some(needed), None) = (needed, std::env::var_os(variable)) {
+            command.env(variable, needed);
+        }
     }
     command.arg("-e").arg(script).args(arguments(flags));
     Ok(command)

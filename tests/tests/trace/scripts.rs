@@ -191,10 +191,16 @@ fn talk(stack: &Stack, told: &BTreeMap<&str, Told>, counters: &Counters) {
 }
 
 fn drops(told: &BTreeMap<&str, Told>, counters: &Counters) {
-    let mut by_reason: BTreeMap<String, u64> = BTreeMap::new();
-    for (key, count) in told["drops"].map("@dropped_tx").into_iter().chain(told["drops"].map("@dropped_rx")) {
-        *by_reason.entry(key.split(',').nth(1).expect("a reason").to_owned()).or_default() += count;
-    }
+    let by_reason = |maps: [&str; 2]| {
+        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        for (key, count) in maps.into_iter().flat_map(|map| told["drops"].map(map)) {
+            *sums.entry(key.split(',').nth(1).expect("a reason").to_owned()).or_default() += count;
+        }
+        sums
+    };
+    let with_peers = by_reason(["@dropped_tx", "@dropped_rx"]);
+    let mut by_reason = by_reason(["@dropped_tx_by_reason", "@dropped_rx_by_reason"]);
+    assert_eq!(with_peers, by_reason, "{:?}", told["drops"]);
     // A copy of a multicast frame that a VNIC on its way down refuses is the VNIC's loss: the overlay's counter has the frame as flooded.
     if !counters.drops.contains_key("local-failed") {
         by_reason.remove("local-failed");
