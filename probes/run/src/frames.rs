@@ -78,7 +78,12 @@ impl Frames {
         };
         let Part { id, offset, frame } = part;
         let frame = match self.open.remove(&id) {
-            None => frame,
+            None if offset == 0 => frame,
+            // Its first part was lost, or did not fit in what is open: these bytes are no beginning of a frame.
+            None => {
+                self.strange += 1;
+                return Ok(());
+            }
             Some(mut first) if offset as usize == first.bytes.len() => {
                 first.bytes.extend(frame.bytes);
                 first
@@ -252,9 +257,13 @@ mod tests {
             assert!(part(strange).is_none(), "{strange}");
             assert_eq!(read_back(&[strange.to_owned()], (None, None)).0.len(), 0);
         }
-        assert_eq!(
-            read_back(&[line(1, 7, 150, 96, &[1; 9]), line(1, 7, 150, 96, &[1; 9])], (None, None)).1,
-            "f: 1 frames of 1 networks; 1 lines were not understood"
-        );
+    }
+
+    #[test]
+    fn a_part_without_its_beginning_is_no_frame() {
+        let lines = [line(1, 7, 150, 96, &[1; 54]), line(2, 7, 60, 0, &[2; 60]), line(1, 7, 150, 96, &[1; 54])];
+        let (found, sentence) = read_back(&lines, (None, None));
+        assert_eq!(found.iter().map(|frame| &*frame.4).collect::<Vec<_>>(), ["frame 0000000000000002"]);
+        assert_eq!(sentence, "f: 1 frames of 1 networks; 2 lines were not understood");
     }
 }

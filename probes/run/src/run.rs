@@ -3,7 +3,7 @@
 use crate::Refusal;
 use crate::catalogue;
 use crate::daemons::{Choice, Daemon, Found, find};
-use crate::flags::Flags;
+use crate::flags::{Flags, TracerFlag};
 use crate::frames::Frames;
 use crate::manual;
 use crate::notes;
@@ -34,7 +34,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Refusal> {
         return Ok(stdout.write_all(catalogue::listing(glob)?.as_bytes())?);
     }
     if let Some(name) = &flags.show {
-        let language = if flags.tracer == Some(crate::flags::TracerFlag::Dtrace) { Language::Dtrace } else { Language::Bpftrace };
+        let language = if flags.tracer == Some(TracerFlag::Dtrace) { Language::Dtrace } else { Language::Bpftrace };
         return Ok(stdout.write_all(questions.find(name, language)?.script.as_bytes())?);
     }
     let name = flags.name.as_deref().unwrap_or_default();
@@ -45,8 +45,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Refusal> {
     })?;
     check(flags, &asked)?;
     let tracer = Tracer::find(flags.tracer)?;
-    if flags.json && tracer.language == Language::Dtrace {
-        return Err(Refusal::Usage("--json is bpftrace's: DTrace prints text only".to_owned()));
+    if tracer.language == Language::Dtrace {
+        check_dtrace(flags)?;
     }
     may_trace()?;
     let question = if asked.language == tracer.language { asked } else { questions.find(name, tracer.language)? };
@@ -86,10 +86,25 @@ fn check(flags: &Flags, question: &Question) -> Result<(), Refusal> {
             return Err(Refusal::Usage(format!("{name} does not take {option}; its usage is\n{}", question.section("USAGE"))));
         }
     }
+    if flags.tracer == Some(TracerFlag::Dtrace) {
+        check_dtrace(flags)?;
+    }
     if flags.vni.is_some_and(|vni| vni.get() == 0) {
         return Err(Refusal::Usage(
             "--vni 0: to the scripts, 0 stands for every network; leave it out and look for 0 in what is printed".to_owned(),
         ));
+    }
+    Ok(())
+}
+
+/// Whether the options are some that DTrace can do.
+fn check_dtrace(flags: &Flags) -> Result<(), Refusal> {
+    if flags.json {
+        return Err(Refusal::Usage("--json is bpftrace's: DTrace prints text only".to_owned()));
+    }
+    if flags.write.is_some() {
+        let why = "the time that DTrace prints is not since boot; without -w, frames prints text";
+        return Err(Refusal::Usage(format!("-w is bpftrace's: {why}")));
     }
     Ok(())
 }
@@ -245,6 +260,8 @@ mod tests {
             assert!(matches!(&refusal, Refusal::Usage(text) if text.contains("overlay-trace ")), "{refusal:?}");
         }
         assert!(check(&flags(&["drops", "--vni", "0"]), &asked("drops")).is_err());
+        let refusal = check(&flags(&["--tracer", "dtrace", "frames", "-w", "x"]), &asked("frames")).unwrap_err();
+        assert!(matches!(&refusal, Refusal::Usage(text) if text.starts_with("-w is bpftrace's")), "{refusal:?}");
         assert!(check(&flags(&["frames", "-w", "x", "--mac", "2:0:0:0:0:1"]), &asked("frames")).is_ok());
     }
 
