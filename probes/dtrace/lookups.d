@@ -73,9 +73,9 @@ overlay$1:::lookup-done
 /spent[arg0]/
 {
 	@us_lookup_by_plugin[plugin[arg0]] = quantize(arg2 / 1000);
-	@us_outside_plugin["all"] = quantize((arg2 - spent[arg0]) / 1000);
+	@us_outside_plugin["all"] = quantize(arg2 > spent[arg0] ? (arg2 - spent[arg0]) / 1000 : 0);
 	spent[arg0] = 0;
-	plugin[arg0] = "";
+	plugin[arg0] = 0;
 }
 
 overlay$1:::lookup-requeue
@@ -90,9 +90,24 @@ overlay$1:::lookup-timeout
 	@timed_out[arg1, copyinstr(arg3)] = count();
 }
 
+overlay$1:::lookup-timeout
+/begun[arg0] || spent[arg0]/
+{
+	begun[arg0] = 0;
+	spent[arg0] = 0;
+	plugin[arg0] = 0;
+}
+
 overlay$1:::lookup-late
 {
 	@late[copyinstr(arg1)] = count();
+}
+
+overlay$1:::lookup-late
+/spent[arg0]/
+{
+	spent[arg0] = 0;
+	plugin[arg0] = 0;
 }
 
 profile:::tick-1s

@@ -17,7 +17,9 @@
  * CAVEATS
  *   Give 0 for a daemon that does not run. Both are watched at once, so the
  *   providers carry process ids; on illumos overlay*::: would do.
- *   Ends after count times interval seconds, or by Ctrl-C.
+ *   Ends after count times interval seconds, or by Ctrl-C. D cannot forget
+ *   all entries of an array: a ping that overlayd answers, and a lookup that
+ *   is withdrawn, stay in the 16 MB of dynvarsize until the script ends.
  */
 
 #pragma D option quiet
@@ -93,6 +95,12 @@ overlay$1:::lookup-done
 	frame[arg0] = 0;
 }
 
+overlay$1:::lookup-timeout
+/frame[arg0]/
+{
+	frame[arg0] = 0;
+}
+
 overlay$1:::flood
 /since[arg0]/
 {
@@ -103,6 +111,7 @@ overlay$1:::flood
 overlay$1:::flood
 /since[arg0] && arg3 == 0/
 {
+	copies[arg0] = 0;
 	since[arg0] = 0;
 }
 
@@ -167,6 +176,18 @@ overlay$1:::rx-deliver
 {
 	printf("%-8x %7u rx-deliver   port %u\n", arg0, (timestamp - arrived[arg0]) / 1000, arg2);
 	@ends["delivered"] = count();
+	arrived[arg0] = 0;
+}
+
+overlay$1:::ping
+/arrived[arg0] && ($5 == 0 || arg1 == $5) && $$6 == ""/
+{
+	printf("%-8x %7u ping         %s, %s\n", arg0, (timestamp - arrived[arg0]) / 1000, copyinstr(arg4), copyinstr(arg5));
+}
+
+overlay$1:::ping
+/arrived[arg0]/
+{
 	arrived[arg0] = 0;
 }
 

@@ -10,11 +10,13 @@
  *   Asks in D what pending.bt asks; its header explains the answer.
  *
  * OVERHEAD
- *   One firing for each frame that waits. While anything is watched here, each
- *   frame that leaves or is dropped costs a firing of about a microsecond too.
+ *   One firing for each frame that waits, two for each lookup. While anything
+ *   is watched here, each frame that leaves or is dropped costs a firing of
+ *   about a microsecond too.
  *
  * CAVEATS
- *   Watch overlayd: the provider's name carries the process id of -p.
+ *   Watch overlayd: the provider's name carries the process id of -p. A
+ *   lookup that is withdrawn stays in dynvarsize until the script ends.
  */
 
 #pragma D option quiet
@@ -36,6 +38,30 @@ overlay$target:::target-queue
 	@waited[arg1, copyinstr(arg4)] = count();
 	@deepest_frames[arg1, copyinstr(arg4)] = max(arg3);
 	@deepest_bytes[arg1, copyinstr(arg4)] = max(arg2);
+}
+
+overlay$target:::lookup-start
+/since[arg1]/
+{
+	asks[arg0] = arg1;
+}
+
+overlay$target:::lookup-done
+/asks[arg0] && (copyinstr(arg3) == "inject" || copyinstr(arg3) == "resend")/
+{
+	since[asks[arg0]] = 0;
+}
+
+overlay$target:::lookup-done
+/asks[arg0]/
+{
+	asks[arg0] = 0;
+}
+
+overlay$target:::lookup-timeout
+/asks[arg0]/
+{
+	asks[arg0] = 0;
 }
 
 overlay$target:::encap

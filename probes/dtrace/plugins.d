@@ -14,7 +14,8 @@
  *
  * CAVEATS
  *   Watch varpd: the provider's name carries the process id of -p.
- *   Ends after count times interval seconds, or by Ctrl-C.
+ *   Ends after count times interval seconds, or by Ctrl-C. A lookup that a
+ *   plugin leaves to overlayd's time limit stays in dynvarsize until then.
  */
 
 #pragma D option quiet
