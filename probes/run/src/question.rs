@@ -78,6 +78,8 @@ pub(crate) struct Question {
     pub(crate) sections: Vec<(String, String)>,
     /// The whole script.
     pub(crate) script: String,
+    /// Where the part begins that is appended where varpd runs; the end, if there is none.
+    pub(crate) joined: usize,
     /// What it is for.
     pub(crate) language: Language,
 }
@@ -113,7 +115,7 @@ impl Question {
             }
         }
         sections.iter_mut().for_each(|(_, text)| *text = text.trim_matches('\n').to_owned());
-        Ok(Self { name: name.to_owned(), asks: asks.to_owned(), sections, script: script.to_owned(), language })
+        Ok(Self { name: name.to_owned(), asks: asks.to_owned(), sections, script: script.to_owned(), joined: script.len(), language })
     }
 
     /// The text of a section; empty where there is none.
@@ -124,6 +126,11 @@ impl Question {
     /// Whether it can be asked of one network, or of one MAC: `--vni`, `--mac` in its usage.
     pub(crate) fn takes(&self, option: &str) -> bool {
         self.section("USAGE").contains(option)
+    }
+
+    /// The script without the part for which varpd has to be there: what it joins, only the probes of both can fill.
+    pub(crate) fn without_varpd(&self) -> &str {
+        self.script.get(..self.joined).unwrap_or(&self.script)
     }
 
     /// Whether it watches probes of this provider.
@@ -180,12 +187,16 @@ impl<'a> Questions<'a> {
 
     /// One of them.
     pub(crate) fn find(&self, name: &str, language: Language) -> Result<Question, Refusal> {
+        let mut joined_at = None;
         let script: Cow<'_, str> = match self.folder {
             None => {
                 let Some(built) = BUILT.iter().find(|built| built.name == name) else { return Err(self.unknown(name)) };
                 let script = match (language, built.joined) {
                     (Language::Bpftrace, None) => Some(Cow::Borrowed(built.bpftrace)),
-                    (Language::Bpftrace, Some(joined)) => Some(Cow::Owned(format!("{}\n{joined}", built.bpftrace))),
+                    (Language::Bpftrace, Some(joined)) => {
+                        joined_at = Some(built.bpftrace.len());
+                        Some(Cow::Owned(format!("{}\n{joined}", built.bpftrace)))
+                    }
                     (Language::Dtrace, _) => built.dtrace.map(Cow::Borrowed),
                 };
                 script.ok_or_else(|| Refusal::Failed(format!("{name} is for bpftrace only: DTrace has no such tracepoints")))?
@@ -199,13 +210,15 @@ impl<'a> Questions<'a> {
                 let mut script = std::fs::read_to_string(&path).map_err(|error| Refusal::Failed(format!("{}: {error}", path.display())))?;
                 let joined = folder.join("joined").join(format!("{name}.bt"));
                 if language == Language::Bpftrace && joined.is_file() {
+                    joined_at = Some(script.len());
                     let part = std::fs::read_to_string(&joined);
                     script.push_str(&part.map_err(|error| Refusal::Failed(format!("{}: {error}", joined.display())))?);
                 }
                 script.into()
             }
         };
-        Question::read(name, &script, language).map_err(Refusal::Failed)
+        let question = Question::read(name, &script, language).map_err(Refusal::Failed)?;
+        Ok(Question { joined: joined_at.unwrap_or(question.joined), ..question })
     }
 
     fn unknown(&self, name: &str) -> Refusal {
@@ -219,6 +232,17 @@ impl<'a> Questions<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_varpd_nothing_is_left_that_only_it_could_fill() {
+        for name in ["path", "lookups", "states", "calls"] {
+            let question = Questions::of(None).find(name, Language::Bpftrace).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+            assert!(question.watches("varpd") && question.without_varpd().len() < question.script.len());
+            assert!(!question.without_varpd().contains("usdt:*:varpd:"), "{name}");
+        }
+        let drops = Questions::of(None).find("drops", Language::Bpftrace).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+        assert_eq!(drops.without_varpd(), drops.script);
+    }
 
     #[test]
     fn every_header_is_complete_and_narrow() {

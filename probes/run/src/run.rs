@@ -180,7 +180,9 @@ fn built_in(question: &Question, found: &[Found]) -> Result<String, Refusal> {
         let of = notes.iter().find(|(found, _)| found.daemon.provider() == provider);
         of.is_none_or(|(_, probes)| probes.contains(&(provider.to_owned(), name.to_owned())))
     };
-    let (script, missing) = program::without(&question.script, has);
+    let is_alone = found.iter().all(|found| found.daemon != Daemon::Varpd);
+    let whole = if is_alone { question.without_varpd() } else { &question.script };
+    let (script, missing) = program::without(whole, has);
     if !missing.is_empty() {
         let names = missing.into_iter().collect::<Vec<_>>().join(", ");
         if !script.contains("usdt:*:") {
