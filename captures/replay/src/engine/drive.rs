@@ -4,7 +4,7 @@
 //!   packet at t ──► advance(t): the next thing before t, again and again ──► worker ──► outputs, answers at t ──► next packet
 //! ```
 //!
-//! Where the engine only looks again and again whether an entry's time is over, [`gap`](super::gap) says how far the next time is that it is.
+//! Where the engine only looks again and again whether an entry's time is over, [`gap`] says how far the next time is that it is.
 //!
 //! The engine's third driver: no clock but the capture's, no sockets, and a worker that takes one frame at a time, so that what one frame
 //! causes is done before the next one comes.
