@@ -60,6 +60,7 @@ fn asked() -> Vec<(&'static str, FromOverlayd)> {
         with_port: true,
         vnetid: Vni::new(77).unwrap(),
         mtu: 1400,
+        ul3: Some("10.0.0.1:4789".parse().unwrap()),
         properties: [("files/config".to_owned(), "/etc/map.json".to_owned())].into(),
         vnics: vec![vnic.clone()],
     };

@@ -108,6 +108,7 @@ impl Rig {
             with_port: true,
             vnetid: "7".parse()?,
             mtu: 1450,
+            ul3: None,
             properties: [("files/config".to_owned(), mapping.to_owned())].into(),
             vnics: Vec::new(),
         };

@@ -422,7 +422,8 @@ impl Instances {
 
 /// Whether an instance can go on as it is: VNICs are told one by one.
 fn is_same(one: &Instance, other: &Instance) -> bool {
-    let key = |instance: &Instance| (instance.search.clone(), instance.with_port, instance.vnetid, instance.properties.clone());
+    let key =
+        |instance: &Instance| (instance.search.clone(), instance.with_port, instance.vnetid, instance.ul3, instance.properties.clone());
     key(one) == key(other)
 }
 

@@ -151,6 +151,7 @@ fn told(device: u32, name: &str, does: &str) -> Instance {
         with_port: true,
         vnetid: "7".parse().unwrap(),
         mtu: 1450,
+        ul3: None,
         properties: BTreeMap::from([("toy/does".to_owned(), does.to_owned())]),
         vnics: Vec::new(),
     }

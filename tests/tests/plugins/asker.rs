@@ -246,6 +246,7 @@ pub(crate) fn instance(device: DeviceId, plugin: &str, properties: &[(&str, &str
         with_port: true,
         vnetid: Vni::new(VNI).expect("24 bits"),
         mtu: 1450,
+        ul3: None,
         properties: properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         vnics: Vec::new(),
     }

@@ -1,7 +1,7 @@
 //! What is told in JSON: who talks, which plugins there are, which instances are wanted. Keys that are not known here are ignored.
 
 use crate::{Access, DeviceId, Kind, LinkName, ModuleName, Properties, PropertySpec};
-use overlay_decoder::{Mac, Vni};
+use overlay_decoder::{Mac, Ul3, Vni};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -165,6 +165,9 @@ pub struct Instance {
     pub vnetid: Vni,
     /// Largest packet that a frame of the overlay carries.
     pub mtu: u32,
+    /// Where other hosts reach the overlay: the address that it listens at. None if it listens at all of the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ul3: Option<Ul3>,
     /// The plugin's properties that were set, as typed.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,

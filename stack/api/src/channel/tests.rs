@@ -45,6 +45,7 @@ fn instance() -> impl Strategy<Value = Instance> {
             with_port,
             vnetid: Vni::new(vnetid).unwrap(),
             mtu,
+            ul3: with_port.then(|| "[fd00::1]:4789".parse().unwrap()),
             properties,
             vnics,
         },

@@ -116,6 +116,7 @@ mod tests {
                 with_port,
                 vnetid: Vni::new(7).unwrap(),
                 mtu: 1400,
+                ul3: None,
                 properties: properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
                 vnics: Vec::new(),
             })

@@ -10,10 +10,11 @@ use super::search::{TAKEN, TEXT_MAX_BYTES, change, is_of_plugin};
 use overlay_api::channel::{FromOverlayd, Instance, Request, VnicInfo};
 use overlay_api::control::{NewOverlay, Problem, SetProperty};
 use overlay_api::{DeviceConfig, DeviceId, LinkName, PropertySpec};
-use overlay_decoder::Mac;
+use overlay_decoder::{Mac, Ul3};
 use overlay_engine::encap::Carrier;
 use overlay_engine::{DEVICE, Search};
 use std::borrow::Cow;
+use std::net::IpAddr;
 use tokio::sync::oneshot;
 
 /// How an overlay stands with its plugin.
@@ -96,6 +97,19 @@ impl Room {
         self.registry.get(config.encapsulation.as_str()).is_none_or(|encapsulation| encapsulation.carrier() == Carrier::Udp)
     }
 
+    /// Where other hosts reach an overlay; none if it listens at all of the host's addresses, or what it was given is no address.
+    fn listens_at(&self, config: &DeviceConfig) -> Option<Ul3> {
+        let encapsulation = config.encapsulation.as_str();
+        let value = |what: &str| {
+            let name = format!("{encapsulation}/{what}");
+            let default = || self.registry.get(encapsulation)?.properties().iter().find(|spec| spec.name == name)?.default.clone();
+            config.properties.get(&name).cloned().or_else(|| default().map(Cow::into_owned))
+        };
+        let ip = value("listen_ip")?.parse::<IpAddr>().ok()?.to_canonical();
+        let port = if self.has_port(config) { Some(value("listen_port")?.parse().ok()?) } else { None };
+        (!ip.is_unspecified()).then_some(Ul3 { ip, port })
+    }
+
     /// An overlay, as the answerer is told of it; without a device, one that is not there yet.
     fn instance(&self, config: &DeviceConfig, device: Option<DeviceId>) -> Instance {
         let info = device.and_then(|device| self.control.device(device));
@@ -115,6 +129,7 @@ impl Room {
             with_port: self.has_port(config),
             vnetid: config.vnetid,
             mtu: info.as_ref().map_or_else(wanted, |info| info.mtu),
+            ul3: self.listens_at(config),
             properties: config
                 .properties
                 .iter()

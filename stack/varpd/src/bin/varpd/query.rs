@@ -86,6 +86,7 @@ fn instance(query: &Query, device: DeviceId) -> Result<Instance, String> {
         with_port: query.encapsulation.name() != "nvgre",
         vnetid: query.vnetid,
         mtu: 1500,
+        ul3: None,
         properties: query.props.iter().map(|prop| (prop.name.clone(), prop.value.clone())).collect(),
         vnics: Vec::new(),
     })

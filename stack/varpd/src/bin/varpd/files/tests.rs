@@ -72,6 +72,7 @@ impl World {
             with_port: true,
             vnetid: "77".parse().unwrap(),
             mtu: 1450,
+            ul3: None,
             properties: BTreeMap::from([(CONFIG.to_owned(), self.path().display().to_string())]),
             vnics: Vec::new(),
         }
