@@ -22,8 +22,15 @@ pub fn page(mut command: Command, section: &str, closing: &str) -> io::Result<Ve
     // There is one page: commands are not pages of their own.
     let mut page = literal(&String::from_utf8_lossy(&page)).replace(&format!("{escaped}\\-"), &format!("{escaped} "));
     page = page.replace(&format!("({section})\n"), "\n");
+    sections(&command, &program, &mut page)?;
+    page.push_str(closing);
+    Ok(page.into_bytes())
+}
+
+/// The commands of a command, each a section, and behind it those that it has itself.
+fn sections(command: &Command, name: &str, page: &mut String) -> io::Result<()> {
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
-        let name = format!("{program} {}", sub.get_name());
+        let name = format!("{name} {}", sub.get_name());
         let man = Man::new(sub.clone().display_name(name.clone()));
         let mut part = Vec::new();
         man.render_synopsis_section(&mut part)?;
@@ -33,9 +40,9 @@ pub fn page(mut command: Command, section: &str, closing: &str) -> io::Result<Ve
         page.push_str(&format!(".SH \"{}\"\n", name.to_uppercase()));
         // Sections of a page of its own are parts of a section here.
         page.push_str(&literal(&String::from_utf8_lossy(&part)).replace("\n.SH ", "\n.SS "));
+        sections(sub, &name, page)?;
     }
-    page.push_str(closing);
-    Ok(page.into_bytes())
+    Ok(())
 }
 
 /// With what stands below the help as it stands there, under its own headings: neither filled nor hyphenated, so that it can be copied.

@@ -21,11 +21,13 @@
 #![forbid(unsafe_code)]
 
 mod arp;
+mod claim;
 mod dhcp;
 mod link;
 mod ndp;
 
 pub use arp::{ArpRequest, gratuitous_arp};
+pub use claim::claimed;
 pub use dhcp::{DhcpRequest, DhcpVersion};
 pub use ndp::{Solicitation, unsolicited_advertisement};
 
