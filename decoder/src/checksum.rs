@@ -154,9 +154,11 @@ pub fn verify(packet: &[u8], layers: &[Layer], index: usize) -> Option<Status> {
     }
     let length = u64::from(layer.length) + u64::from(layer.claimed);
     let bytes = usize::try_from(length).ok().and_then(|length| packet.get(start..start.checked_add(length)?));
-    let (Some(bytes), Some(carrier)) = (bytes, Carrier::of(packet, &layers[..index], start as u64 + length)) else {
-        return Some(Status::Unverifiable);
-    };
+    // A datagram ends where its own length says; all others go on to the end of what carries them.
+    let stated = if let Body::Udp(header) = layer.body { Some(u64::from(header.length)) } else { None };
+    let end = start as u64 + length;
+    let carrier = Carrier::of(packet, &layers[..index], end, stated.map_or(End::OfCarrier, |stated| End::At(start as u64 + stated)));
+    let (Some(bytes), Some(carrier)) = (bytes, carrier) else { return Some(Status::Unverifiable) };
     if let Body::Sctp(header) = layer.body {
         return Some(sctp(bytes, header.checksum));
     }
@@ -251,9 +253,17 @@ enum Carrier {
     UnderWay,
 }
 
+/// Where a layer ends by the lengths in headers, be it here or in another fragment of what carries the tunnel.
+#[derive(Clone, Copy)]
+enum End {
+    OfCarrier,
+    At(u64),
+}
+
 impl Carrier {
-    /// The IP layer that the layer behind `before` stands on; `None` when it does not carry all of it up to `end` in one piece.
-    fn of(packet: &[u8], before: &[Layer], end: u64) -> Option<Self> {
+    /// The IP layer that the layer behind `before` stands on; `None` when it does not carry all of it up to `end` in one piece, or when
+    /// by the lengths in headers there is more of it.
+    fn of(packet: &[u8], before: &[Layer], end: u64, stated_end: End) -> Option<Self> {
         let mut under_way = false;
         for layer in before.iter().rev() {
             let start = u64::from(layer.offset);
@@ -274,6 +284,13 @@ impl Carrier {
             };
             // A header that ends before its payload does stands for all segments of a GSO frame; 0 is BIG TCP or a jumbogram.
             if stated > 0 && start + stated < end {
+                return None;
+            }
+            let stated_end = match stated_end {
+                End::OfCarrier => start + stated,
+                End::At(end) => end,
+            };
+            if stated > 0 && stated_end > end {
                 return None;
             }
             return Some(match layer.body {
@@ -298,6 +315,8 @@ fn has_segments_left(packet: &[u8], layer: &Layer, header: Ipv6Ext) -> bool {
 mod tests {
     use super::*;
     use crate::layer::{Icmp, Icmpv6, Igmp, LayerKind, Sctp, Tcp, Udp};
+    use crate::link::LinkType;
+    use crate::walk::Walker;
     use etherparse::PacketBuilder;
     use proptest::prelude::*;
 
@@ -439,6 +458,32 @@ mod tests {
             verify(&packet, &[Layer { claimed: u32::MAX, length: u32::MAX, offset: u32::MAX, ..layers[1] }], 0),
             Some(Status::Unverifiable)
         );
+    }
+
+    #[test]
+    fn what_a_fragment_of_the_tunnel_cuts_is_not_judged() {
+        for inside in ["tcp", "udp"] {
+            let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+            let (data, mut tunneled) = ([0x5a; 200], vec![8, 0, 0, 0, 0, 0, 77, 0]);
+            match inside {
+                "tcp" => builder.tcp(1, 2, 3, 4).write(&mut tunneled, &data).unwrap(),
+                _ => builder.udp(1, 2).write(&mut tunneled, &data).unwrap(),
+            }
+            let mut packet = Vec::new();
+            PacketBuilder::ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64).udp(50_000, 4789).write(&mut packet, &tunneled).unwrap();
+            let verdict = |packet: &[u8]| {
+                let mut walker = Walker::default();
+                let packet = walker.walk(packet, packet.len() as u32, LinkType::RAW);
+                let index = packet.layers.iter().rposition(|layer| layer.kind().name() == inside).unwrap();
+                verify(packet.bytes, packet.layers, index)
+            };
+            assert_eq!(verdict(&packet), Some(Status::Correct), "{inside}, whole");
+            // The first of two fragments: 20 bytes of header and a multiple of 8.
+            packet.truncate(20 + 160);
+            packet[2..4].copy_from_slice(&180u16.to_be_bytes());
+            packet[6] = 0x20;
+            assert_eq!(verdict(&packet), Some(Status::Unverifiable), "{inside}, its first fragment");
+        }
     }
 
     #[test]

@@ -58,11 +58,7 @@ fn complain(sentence: &str, code: u8) -> ExitCode {
 fn generate(what: GenerateFlag) -> io::Result<()> {
     let mut command = Flags::command();
     let shell = match what {
-        GenerateFlag::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command).render(&mut page)?;
-            return io::stdout().write_all(&page);
-        }
+        GenerateFlag::Man => return io::stdout().write_all(&overlay_manual::page(command, "1", "")?),
         GenerateFlag::Bash => clap_complete::Shell::Bash,
         GenerateFlag::Zsh => clap_complete::Shell::Zsh,
         GenerateFlag::Fish => clap_complete::Shell::Fish,

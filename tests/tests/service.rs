@@ -49,7 +49,7 @@ fn the_manual_pages_are_set_without_a_warning() {
     for (name, sections) in [
         ("overlayd", &["NAME", "OPTIONS", "EXAMPLES", "FILES", "SIGNALS", "RIGHTS", "EXIT STATUS", "SEE ALSO"][..]),
         ("overlayadm", &["NAME", "EXAMPLES", "EXIT STATUS", "OVERLAYADM TRACE", "FILES", "ENVIRONMENT", "SEE ALSO"]),
-        ("varpd", &["NAME", "OPTIONS"]),
+        ("varpd", &["NAME", "OPTIONS", "EXAMPLES"]),
         ("overlay-top", &["NAME", "OPTIONS", "EXAMPLES", "FILTERS", "EXIT STATUS", "KEYS", "COLUMNS", "ENVIRONMENT", "FILES", "SEE ALSO"]),
         ("overlay-replay", &["NAME", "EXAMPLES", "EXIT STATUS", "OVERLAY-REPLAY EDIT", "OVERLAY-REPLAY ENGINE", "SEE ALSO"]),
         ("overlay-trace", &["NAME", "OPTIONS", "QUESTIONS", "EXAMPLES", "EXIT STATUS", "SEE ALSO"]),

@@ -150,7 +150,7 @@ fn help_shows_the_filter_words_and_examples_and_the_version_is_one_line() {
 #[test]
 fn the_man_page_and_completions_are_generated() {
     for (what, words) in [
-        ("man", &[".TH", "overlay", "Filter"][..]),
+        ("man", &[".TH", "overlay", "FILTER"][..]),
         ("bash", &["complete"]),
         ("zsh", &["#compdef overlay-snoop"]),
         ("fish", &["complete -c overlay-snoop"]),

@@ -90,7 +90,7 @@ impl Tcp {
 
     /// Reads the fixed part.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub const fn parse(b: &[u8; Self::LENGTH]) -> Self {
         Self {
             src_port: u16::from_be_bytes([b[0], b[1]]),

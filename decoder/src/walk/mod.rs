@@ -21,7 +21,7 @@ mod transport;
 mod tunnel;
 mod usual;
 
-pub(crate) use usual::{Start, Transport, Whole};
+pub(crate) use usual::{Network, Start, Transport, Whole};
 
 use crate::layer::{Body, Layer, LayerKind, number::port};
 use crate::link::LinkType;

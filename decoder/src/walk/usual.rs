@@ -9,7 +9,7 @@ use super::ip::LONGEST_TRAILER;
 use super::transport::{has_messages_over_tcp, has_messages_over_udp};
 use super::{Config, LONGEST_WIRE_FRAME, Next, Step, UdpTunnel, Walk};
 use crate::layer::number::{ethertype, ip};
-use crate::layer::{Body, Ethernet, Ipv4, Layer, Tcp, Udp, Vxlan};
+use crate::layer::{Body, Ethernet, Ipv4, Ipv6, Layer, Tcp, Udp, Vxlan};
 use crate::link::LinkType;
 
 /// Where the five headers end.
@@ -63,27 +63,68 @@ impl<'a> Start<'a> {
         let rest = bytes.get(END..bytes.len().min(end)).unwrap_or(&[]);
         Some(Self { ethernet, ipv4, udp, vxlan: Vxlan::parse(vxlan), inner: Ethernet::parse(inner), rest, end, claimed })
     }
+}
 
-    /// The tenant's IPv4 header if it has no options, and its packet is all that is left; and the captured bytes behind it.
+/// A header of the tenant's network, as it usually is.
+pub(crate) trait Network: Sized {
+    /// Its length in bytes.
+    const LENGTH: usize;
+
+    /// The header if it is as usual and its packet is all that is left behind a start; and the captured bytes behind it.
+    fn of<'a>(start: &Start<'a>) -> Option<(Self, &'a [u8])>;
+
+    /// The protocol behind it.
+    fn protocol(&self) -> u8;
+}
+
+impl Network for Ipv4 {
+    const LENGTH: usize = Self::LENGTH;
+
     #[inline(always)]
-    fn ipv4(&self) -> Option<(Ipv4, &'a [u8])> {
-        let (bytes, rest) = self.rest.split_first_chunk()?;
-        let header = Ipv4::parse(bytes);
-        let left = self.end - END;
-        let as_usual = self.inner.ethertype == ethertype::IPV4
+    fn of<'a>(start: &Start<'a>) -> Option<(Self, &'a [u8])> {
+        let (bytes, rest) = start.rest.split_first_chunk()?;
+        let header = Self::parse(bytes);
+        let left = start.end - END;
+        let as_usual = start.inner.ethertype == ethertype::IPV4
             && bytes[0] == IPV4_WITHOUT_OPTIONS
             && usize::from(header.total_length) == left
-            && left >= Ipv4::LENGTH
+            && left >= Self::LENGTH
             && !header.is_fragment();
         as_usual.then_some((header, rest))
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u8 {
+        self.protocol
+    }
+}
+
+impl Network for Ipv6 {
+    const LENGTH: usize = Self::LENGTH;
+
+    #[inline(always)]
+    fn of<'a>(start: &Start<'a>) -> Option<(Self, &'a [u8])> {
+        let (bytes, rest) = start.rest.split_first_chunk()?;
+        let header = Self::parse(bytes);
+        // A length of 0 is that of a longer packet (RFC 2675).
+        let as_usual = start.inner.ethertype == ethertype::IPV6
+            && bytes[0] >> 4 == 6
+            && header.payload_length > 0
+            && Self::LENGTH + usize::from(header.payload_length) == start.end - END;
+        as_usual.then_some((header, rest))
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u8 {
+        self.next_header
     }
 }
 
 /// A packet of which every header is as usual, and nothing behind them is of interest. What a walk would find, without its layers.
-pub(crate) struct Whole<'a> {
+pub(crate) struct Whole<'a, N> {
     pub(crate) start: Start<'a>,
     /// The tenant's header.
-    pub(crate) ipv4: Ipv4,
+    pub(crate) network: N,
     pub(crate) transport: Transport,
     /// The transport header with its options.
     pub(crate) header: &'a [u8],
@@ -99,9 +140,9 @@ pub(crate) enum Transport {
     Udp(Udp),
 }
 
-impl<'a> Whole<'a> {
+impl<'a, N: Network> Whole<'a, N> {
     /// Where the transport header is.
-    pub(crate) const TRANSPORT: usize = END + Ipv4::LENGTH;
+    pub(crate) const TRANSPORT: usize = END + N::LENGTH;
 
     /// The headers of a packet, `bytes` as captured and `wire_len` bytes long on the wire, if all are as usual.
     #[inline(always)]
@@ -110,9 +151,9 @@ impl<'a> Whole<'a> {
             return None;
         }
         let start = Start::of(config, bytes, bytes.len().max(wire_len as usize), link)?;
-        let (ipv4, rest) = start.ipv4()?;
+        let (network, rest) = N::of(&start)?;
         let left = start.end - Self::TRANSPORT;
-        let (transport, length) = match ipv4.protocol {
+        let (transport, length) = match network.protocol() {
             ip::TCP => {
                 let tcp = Tcp::parse(rest.first_chunk()?);
                 (Transport::Tcp(tcp), usize::from(tcp.header_length))
@@ -133,7 +174,7 @@ impl<'a> Whole<'a> {
                 !has_messages_over_udp(udp) && config.tunnel_at(udp.dst_port).is_none() && !(config.guess && may_be_tunnel(payload))
             }
         };
-        plain.then(|| Self { start, ipv4, transport, header, payload, payload_wire: (left - length) as u32 })
+        plain.then(|| Self { start, network, transport, header, payload, payload_wire: (left - length) as u32 })
     }
 }
 
@@ -154,7 +195,7 @@ impl Walk<'_> {
         self.at = END;
         self.end = end;
         self.rest = start.rest;
-        let Some((header, rest)) = start.ipv4() else { return Some(Ok(Next::EtherType(start.inner.ethertype))) };
+        let Some((header, rest)) = Ipv4::of(&start) else { return Some(Ok(Next::EtherType(start.inner.ethertype))) };
         let claimed = (self.left() - Ipv4::LENGTH) as u32;
         self.layers.push(Layer { offset: self.at as u32, length: 20, claimed, body: Body::Ipv4(header) });
         self.at += Ipv4::LENGTH;

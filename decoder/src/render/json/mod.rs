@@ -9,13 +9,15 @@ use super::Style;
 use crate::addr::Mac;
 use crate::checksum::{self, Status};
 use crate::fields::{Fields, Key, Letters};
-use crate::layer::{Body, Header, Layer, LayerKind};
+use crate::layer::number::ethertype;
+use crate::layer::{Body, Header, Ipv4, Ipv6, Layer, LayerKind};
 use crate::link::LinkType;
 use crate::packet::{Gso, Meta, Packet};
 use crate::pen::{Cursor, Pen};
 use crate::text::Text;
 use crate::walk::{Config, Whole};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use usual::Inside;
 
 /// The value of `"schema"`: changed when a key changes its meaning or goes away, not when one is added.
 pub const JSON_SCHEMA: u32 = 1;
@@ -35,7 +37,25 @@ pub fn json(packet: &Packet<'_>, meta: &Meta<'_>, style: &Style<'_>, out: &mut T
 /// quarter of the time.
 #[must_use]
 pub fn json_unwalked(config: &Config, bytes: &[u8], wire_len: u32, link: LinkType, meta: &Meta<'_>, out: &mut Text) -> bool {
-    let Some(packet) = Whole::of(config, bytes, wire_len, link).filter(usual::is_plain) else { return false };
+    // Each has code of its own: a header that may be either would be in memory, and not in registers.
+    if bytes.get(TENANT_TYPE..TENANT_TYPE + 2) == Some(&ethertype::IPV6.to_be_bytes()) {
+        unwalked_ipv6(config, bytes, wire_len, link, meta, out)
+    } else {
+        unwalked::<Ipv4>(config, bytes, wire_len, link, meta, out)
+    }
+}
+
+/// Where the tenant's EtherType is in a packet that starts as usual.
+const TENANT_TYPE: usize = 62;
+
+#[inline(never)]
+fn unwalked_ipv6(config: &Config, bytes: &[u8], wire_len: u32, link: LinkType, meta: &Meta<'_>, out: &mut Text) -> bool {
+    unwalked::<Ipv6>(config, bytes, wire_len, link, meta, out)
+}
+
+#[inline(always)]
+fn unwalked<N: Inside>(config: &Config, bytes: &[u8], wire_len: u32, link: LinkType, meta: &Meta<'_>, out: &mut Text) -> bool {
+    let Some(packet) = Whole::<N>::of(config, bytes, wire_len, link).filter(usual::is_plain) else { return false };
     let start = out.len();
     head(wire_len.max(bytes.len() as u32), bytes.len(), meta, out);
     let written = usual::whole(&packet, out);
@@ -385,7 +405,7 @@ impl<P: Pen> Fields for JsonFields<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::{Ethernet, Icmp, Ipv4, Ipv6, Payload, Tcp, Udp, Vxlan};
+    use crate::layer::{Ethernet, Icmp, Payload, Tcp, Udp, Vxlan};
     use crate::link::LinkType;
     use crate::sample::frames;
     use crate::walk::Walker;

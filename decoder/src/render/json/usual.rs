@@ -7,11 +7,11 @@
 use super::{JsonFields, ROOM};
 use crate::addr::Vni;
 use crate::layer::number::{ethertype, ip};
-use crate::layer::{Body, Ethernet, Header, Ipv4, Layer, Payload, Tcp, Udp, View, Vxlan};
+use crate::layer::{Body, Ethernet, Header, Ipv4, Ipv6, Layer, Payload, Tcp, Udp, View, Vxlan};
 use crate::packet::Packet;
 use crate::pen::{Pen, Room};
 use crate::text::Text;
-use crate::walk::{Start, Transport, Whole};
+use crate::walk::{Network, Start, Transport, Whole};
 
 /// The headers of a packet that is as usual.
 struct Usual<'p> {
@@ -78,12 +78,7 @@ impl<'p> Usual<'p> {
         start(outer_stations, self.outer, self.udp, self.vxlan.id, stations, room)?;
         match &self.ip.body {
             Body::Ipv4(inner) => inner_ipv4(inner, room)?,
-            Body::Ipv6(inner) => {
-                let mut out = room.part::<PART>()?;
-                out.text(r#"","ethertype":34525},{"layer":"ipv6","offset":64,"length":40"#);
-                inner.fields(packet.view(self.ip), &mut JsonFields { out: &mut out, first: false });
-                out.finish();
-            }
+            Body::Ipv6(inner) => inner_ipv6(inner, packet.view(self.ip), room)?,
             _ => {}
         }
         let others = match self.inside {
@@ -123,18 +118,18 @@ impl<'p> Usual<'p> {
 
 /// Writes what [`usual`] writes of a packet that nobody has walked.
 #[inline(always)]
-pub(super) fn whole(packet: &Whole<'_>, out: &mut Text) -> bool {
+pub(super) fn whole<N: Inside>(packet: &Whole<'_, N>, out: &mut Text) -> bool {
     let Some(mut room) = out.room::<ROOM>() else { return false };
     let written = write_whole(packet, &mut room).is_some();
     room.finish() && written
 }
 
 #[inline(always)]
-fn write_whole<const M: usize>(packet: &Whole<'_>, room: &mut Room<'_, M>) -> Option<()> {
+fn write_whole<N: Inside, const M: usize>(packet: &Whole<'_, N>, room: &mut Room<'_, M>) -> Option<()> {
     let Start { ethernet, ipv4, udp, vxlan, inner, .. } = &packet.start;
     start(ethernet, ipv4, udp, vxlan.id, inner, room)?;
-    inner_ipv4(&packet.ipv4, room)?;
-    let offset = Whole::TRANSPORT as u32;
+    packet.network.write(room)?;
+    let offset = Whole::<N>::TRANSPORT as u32;
     match &packet.transport {
         Transport::Tcp(header) => {
             let view = View { header: packet.header, payload: packet.payload, claimed: packet.payload_wire };
@@ -155,9 +150,43 @@ fn write_whole<const M: usize>(packet: &Whole<'_>, room: &mut Room<'_, M>) -> Op
 
 /// Whether a packet that starts so has nothing odd in what [`start`] writes of it.
 #[inline(always)]
-pub(super) const fn is_plain(packet: &Whole<'_>) -> bool {
+pub(super) fn is_plain<N: Inside>(packet: &Whole<'_, N>) -> bool {
     let Start { ipv4, vxlan, .. } = &packet.start;
-    !has_rare_flags(ipv4) && !has_rare_flags(&packet.ipv4) && is_plain_vxlan(vxlan)
+    !has_rare_flags(ipv4) && !packet.network.is_rare() && is_plain_vxlan(vxlan)
+}
+
+/// The tenant's network header.
+pub(super) trait Inside: Network {
+    /// Whether it has fields that others have not.
+    fn is_rare(&self) -> bool;
+
+    /// Writes it, from behind the tenant's MACs.
+    fn write<const M: usize>(&self, room: &mut Room<'_, M>) -> Option<()>;
+}
+
+impl Inside for Ipv4 {
+    #[inline(always)]
+    fn is_rare(&self) -> bool {
+        has_rare_flags(self)
+    }
+
+    #[inline(always)]
+    fn write<const M: usize>(&self, room: &mut Room<'_, M>) -> Option<()> {
+        inner_ipv4(self, room)
+    }
+}
+
+impl Inside for Ipv6 {
+    #[inline(always)]
+    fn is_rare(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn write<const M: usize>(&self, room: &mut Room<'_, M>) -> Option<()> {
+        // What is behind the header does not count for its text.
+        inner_ipv6(self, View { header: &[], payload: &[], claimed: 0 }, room)
+    }
 }
 
 /// Whether the header says nothing but its network.
@@ -201,6 +230,16 @@ fn inner_ipv4<const M: usize>(header: &Ipv4, room: &mut Room<'_, M>) -> Option<(
     let mut out = room.part::<PART>()?;
     out.text(r#"","ethertype":2048},{"layer":"ipv4","offset":64,"length":20,"src":""#);
     ipv4(header, &mut out);
+    out.finish();
+    Some(())
+}
+
+/// Writes the tenant's IPv6 header.
+#[inline(always)]
+fn inner_ipv6<const M: usize>(header: &Ipv6, view: View<'_>, room: &mut Room<'_, M>) -> Option<()> {
+    let mut out = room.part::<PART>()?;
+    out.text(r#"","ethertype":34525},{"layer":"ipv6","offset":64,"length":40"#);
+    header.fields(view, &mut JsonFields { out: &mut out, first: false });
     out.finish();
     Some(())
 }
@@ -375,7 +414,7 @@ mod tests {
         no_guess.guess = false;
         no_tunnels.max_tunnels = 0;
         let configs = [Config::default(), other, inside, no_guess, no_tunnels];
-        let (all, unwalked, datagrams) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let (all, unwalked, datagrams, version_6) = (Cell::new(0), Cell::new(0), Cell::new(0), Cell::new(0));
         let runs = proptest::test_runner::Config { cases: 4000, failure_persistence: None, ..Default::default() };
         let link = prop_oneof![9 => Just(LinkType::ETHERNET), 1 => Just(LinkType::RAW)];
         let sizes = prop_oneof![7 => Just(0u32), 1 => 0u32..9000, 1 => Just(10_000), 1 => Just(u32::MAX)];
@@ -396,6 +435,7 @@ mod tests {
                     crate::render::json(&Walker::new(config.clone()).walk(bytes, wire_len, link), &meta, &Style::default(), &mut expected);
                     unwalked.set(unwalked.get() + 1);
                     datagrams.set(datagrams.get() + u32::from(text(&out).matches("\"layer\":\"udp\"").count() == 2));
+                    version_6.set(version_6.get() + u32::from(text(&out).contains("\"layer\":\"ipv6\"")));
                     prop_assert_eq!(text(&out), text(&expected));
                 } else {
                     prop_assert_eq!(text(&out), "before ");
@@ -406,6 +446,7 @@ mod tests {
         // Else the test would compare nothing.
         assert!(unwalked.get() > all.get() / 60, "{} of {} frames needed no walk", unwalked.get(), all.get());
         assert!(datagrams.get() > unwalked.get() / 20, "{} of {} frames were datagrams", datagrams.get(), unwalked.get());
+        assert!(version_6.get() > unwalked.get() / 20, "{} of {} frames had IPv6 inside", version_6.get(), unwalked.get());
     }
 
     proptest! {

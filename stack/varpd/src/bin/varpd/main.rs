@@ -162,7 +162,7 @@ fn generate(what: GenerateFlag) -> io::Result<()> {
     let mut command = Flags::command();
     let mut page = Vec::new();
     match what {
-        GenerateFlag::Man => clap_mangen::Man::new(command).render(&mut page)?,
+        GenerateFlag::Man => page = overlay_manual::page(command, "8", "")?,
         GenerateFlag::Bash => clap_complete::generate(clap_complete::Shell::Bash, &mut command, "varpd", &mut page),
         GenerateFlag::Zsh => clap_complete::generate(clap_complete::Shell::Zsh, &mut command, "varpd", &mut page),
         GenerateFlag::Fish => clap_complete::generate(clap_complete::Shell::Fish, &mut command, "varpd", &mut page),
