@@ -1,6 +1,7 @@
 //! What did the user ask for? Commands and options as typed; parsing only validates and opens nothing.
 
 use crate::examples as text;
+use crate::map::MapCommand;
 use crate::typed::{EtherType, Seconds, SetEntry, VnicMtu};
 use clap::{ArgGroup, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use overlay_api::control::{PING_COUNT_MAX, PingTarget};
@@ -91,6 +92,13 @@ pub(crate) enum Command {
     /// Say whether the other end answers, how fast, and up to which size.
     #[command(after_help = text::PING)]
     Ping(Ping),
+    /// Show and change the mapping that is in etcd.
+    #[command(after_help = crate::map::MAP, disable_help_subcommand = true, subcommand_required = true)]
+    Map {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: MapCommand,
+    },
     /// Say what is wrong with this host's overlays and tunnel devices, and what to do.
     #[command(after_help = text::DOCTOR)]
     Doctor(Doctor),

@@ -5,6 +5,7 @@
 //!               ├─► trace ─► Client; capture: the frames of a file
 //!               ├─► doctor ─► looks itself, and asks
 //!               ├─► ping ─► Client: lines as they come
+//!               ├─► map ─► etcd
 //!               └─► show ─► Client; rows ─► table (columns, parsable) or a JSON object a line
 //! ```
 //!
@@ -16,6 +17,7 @@ mod doctor;
 mod examples;
 mod flags;
 mod man;
+mod map;
 mod ping;
 mod run;
 mod show;

@@ -4,6 +4,7 @@ use crate::Refusal;
 use crate::capture;
 use crate::doctor::doctor;
 use crate::flags::{Change, Command, CreateOverlay, CreateVnic, Trace};
+use crate::map;
 use crate::ping::ping;
 use crate::show;
 use crate::table::printable;
@@ -32,6 +33,7 @@ pub(crate) fn run(root: Option<PathBuf>, command: Command) -> Result<(), Refusal
         Command::ShowProp(show) => show::properties(&client, &show, &mut out)?,
         Command::Trace(asked) => trace(&client, asked, &mut out)?,
         Command::Doctor(asked) => doctor(&paths, &asked, &mut out)?,
+        Command::Map { command } => map::run(&client, command, &mut out)?,
         Command::Ping(asked) => ping(&client, asked, &mut out)?,
     }
     Ok(out.flush()?)

@@ -135,8 +135,9 @@ impl FromStr for Inner {
     fn from_str(text: &str) -> Result<Self, String> {
         let mac = text.parse().map(Self::Mac).ok();
         // A full IPv6 address has eight groups and a MAC six: nothing is both.
-        mac.or_else(|| text.parse().map(Self::Ip).ok())
-            .ok_or_else(|| format!("{text:?} is not allowed; a MAC address or an inner IP address is, as in 02:08:20:0a:00:01 or 192.168.0.2"))
+        mac.or_else(|| text.parse().map(Self::Ip).ok()).ok_or_else(|| {
+            format!("{text:?} is not allowed; a MAC address or an inner IP address is, as in 02:08:20:0a:00:01 or 192.168.0.2")
+        })
     }
 }
 
@@ -280,7 +281,9 @@ mod tests {
 
     #[test]
     fn an_entry_is_written_as_a_target_is_set() {
-        let Ok(MapCommand::Put(put)) = parsed("put -v 7 2:8:20:a:0:1=[fd00::2]:4789 --arp 192.168.0.1,192.168.0.2 --ndp fd07::1") else { panic!() };
+        let Ok(MapCommand::Put(put)) = parsed("put -v 7 2:8:20:a:0:1=[fd00::2]:4789 --arp 192.168.0.1,192.168.0.2 --ndp fd07::1") else {
+            panic!()
+        };
         assert_eq!(put.entry, PutEntry { mac: "2:8:20:a:0:1".parse().unwrap(), to: vec!["[fd00::2]:4789".parse().unwrap()] });
         assert_eq!((put.arp.len(), put.ndp.len()), (2, 1));
         assert!(parsed("put -v 7 2:8:20:a:0:1").unwrap_err().contains("MAC=UL3 is expected"));

@@ -4,6 +4,7 @@ use overlay_api::mapping::{Mapping, MappingEntry};
 use overlay_decoder::Mac;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 /// Writes of one transaction: etcd takes 128 comparisons and 128 writes unless configured otherwise, and one comparison is the mark's.
@@ -18,6 +19,15 @@ pub(crate) enum Key {
     Vl2(Mac),
     /// Whose an inner address is.
     Vl3(IpAddr),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vl2(mac) => mac.fmt(f),
+            Self::Vl3(ip) => ip.fmt(f),
+        }
+    }
 }
 
 /// What is under a key now.
@@ -101,7 +111,9 @@ pub(crate) struct Write {
     /// Which.
     pub(crate) key: Key,
     /// The value; none is deleted.
-    pub(crate) to: Option<String>,
+    pub(crate) to: Option<Vec<u8>>,
+    /// The lease that it goes with; 0 is none, as all has that is written by hand.
+    pub(crate) lease: i64,
     /// What is there now, and has to be there still when it is written.
     pub(crate) was: Option<Held>,
 }
@@ -130,7 +142,7 @@ impl Plan {
         let mut batches = Vec::new();
         let (mut from, mut bytes) = (0, 0);
         for (at, write) in self.writes.iter().enumerate() {
-            let size = 128 + write.to.as_ref().map_or(0, String::len);
+            let size = 128 + write.to.as_ref().map_or(0, Vec::len);
             if at - from == BATCH_MAX || (at > from && bytes + size > BATCH_MAX_BYTES) {
                 batches.extend(self.writes.get(from..at));
                 (from, bytes) = (at, 0);
@@ -159,8 +171,7 @@ pub(crate) fn addresses(entry: &MappingEntry) -> impl Iterator<Item = IpAddr> + 
 /// # Errors
 /// Inner addresses that would have two owners written by hand, each with both: sentences.
 pub(crate) fn plan(stored: &Stored, wanted: &BTreeMap<Mac, (MappingEntry, String)>, remove: &Remove) -> Result<Plan, Vec<String>> {
-    let owners: BTreeMap<IpAddr, Mac> =
-        wanted.iter().flat_map(|(mac, (entry, _))| addresses(entry).map(|ip| (ip, *mac))).collect();
+    let owners: BTreeMap<IpAddr, Mac> = wanted.iter().flat_map(|(mac, (entry, _))| addresses(entry).map(|ip| (ip, *mac))).collect();
     let goes = |mac: &Mac, held: &Held| match remove {
         _ if wanted.contains_key(mac) => false,
         Remove::Nothing => false,
@@ -190,19 +201,29 @@ pub(crate) fn plan(stored: &Stored, wanted: &BTreeMap<Mac, (MappingEntry, String
             let happens = if held.is_some() { Happens::Changed } else { Happens::Added };
             let before = held.and_then(|(now, _)| now.clone());
             plan.changes.push(EntryChange { mac: *mac, happens, before, after: Some(entry.clone()) });
-            puts.push(Write { key: Key::Vl2(*mac), to: Some(text.clone()), was: held.map(|(_, held)| held.clone()) });
+            puts.push(Write {
+                key: Key::Vl2(*mac),
+                to: Some(text.clone().into_bytes()),
+                lease: 0,
+                was: held.map(|(_, held)| held.clone()),
+            });
         }
         for ip in addresses(entry) {
             let held = stored.owners.get(&ip);
             if held.is_none_or(|(owner, held)| *owner != Some(*mac) || held.lease != 0) {
-                puts.push(Write { key: Key::Vl3(ip), to: Some(mac.to_string()), was: held.map(|(_, held)| held.clone()) });
+                puts.push(Write {
+                    key: Key::Vl3(ip),
+                    to: Some(mac.to_string().into_bytes()),
+                    lease: 0,
+                    was: held.map(|(_, held)| held.clone()),
+                });
             }
         }
     }
     for (mac, (entry, held)) in &stored.entries {
         if goes(mac, held) {
             plan.changes.push(EntryChange { mac: *mac, happens: Happens::Removed, before: entry.clone(), after: None });
-            deletes.push(Write { key: Key::Vl2(*mac), to: None, was: Some(held.clone()) });
+            deletes.push(Write { key: Key::Vl2(*mac), to: None, lease: 0, was: Some(held.clone()) });
         } else if held.lease != 0 && !wanted.contains_key(mac) {
             plan.registered += 1;
         }
@@ -215,7 +236,7 @@ pub(crate) fn plan(stored: &Stored, wanted: &BTreeMap<Mac, (MappingEntry, String
             None => matches!(remove, Remove::Others) && held.lease == 0,
         };
         if orphan {
-            deletes.push(Write { key: Key::Vl3(*ip), to: None, was: Some(held.clone()) });
+            deletes.push(Write { key: Key::Vl3(*ip), to: None, lease: 0, was: Some(held.clone()) });
         }
     }
     plan.writes = puts;
@@ -250,7 +271,7 @@ mod tests {
 
     /// What is written where.
     fn written(plan: &Plan) -> Vec<(Key, Option<&str>)> {
-        plan.writes.iter().map(|write| (write.key, write.to.as_deref())).collect()
+        plan.writes.iter().map(|write| (write.key, write.to.as_deref().map(|text| std::str::from_utf8(text).unwrap()))).collect()
     }
 
     const TWO: &str = r#"{"2:8:20:a:0:1":{"ip":"10.0.0.1","port":4789,"arp":"192.168.0.1"},
@@ -320,7 +341,7 @@ mod tests {
     #[test]
     fn a_transaction_takes_so_many_writes_and_so_many_bytes() {
         let writes = |count: usize, bytes: usize| Plan {
-            writes: vec![Write { key: Key::Vl2(mac(1)), to: Some("x".repeat(bytes)), was: None }; count],
+            writes: vec![Write { key: Key::Vl2(mac(1)), to: Some(vec![b'x'; bytes]), lease: 0, was: None }; count],
             ..Plan::default()
         };
         let sizes = |plan: Plan| plan.batches().iter().map(|batch| batch.len()).collect::<Vec<_>>();
