@@ -110,6 +110,37 @@ provider! { varpd;
         how: str = "how it ended",
     ) "usdt:*:varpd:plugin-crash { printf(\"%s: %s\\n\", str(arg2), str(arg3)); }"
 
+    /// All keys of a network were read from the store.
+    "store-resync" store_resync store__resync(
+        device: u32 = "overlay's number",
+        revision: u64 = "the store's revision that they are of",
+        entries: u32 = "entries of the mapping that holds",
+        changes: u32 = "destinations that are elsewhere, new or gone",
+        endpoint: str = "endpoint that gave them",
+    ) "usdt:*:varpd:store-resync { printf(\"%d of %d changed, revision %d\\n\", arg3, arg2, arg1); }"
+
+    /// Keys of a network were changed in the store.
+    "store-change" store_change store__change(
+        device: u32 = "overlay's number",
+        revision: u64 = "the store's revision then",
+        keys: u32 = "keys",
+        changes: u32 = "destinations that are elsewhere, new or gone",
+    ) "usdt:*:varpd:store-change { @keys[arg0] = sum(arg2); }"
+
+    /// The store is not followed: no contact, no credentials, no changes for a while.
+    "store-lost" store_lost store__lost(
+        device: u32 = "overlay's number",
+        revision: u64 = "the last revision that is known, 0 for none",
+        why: str = "`away`, `deadline`, `tls`, `credentials`, `permission`, `refused`, `garbage`, `config`",
+        reason: str = "reason",
+    ) "usdt:*:varpd:store-lost { printf(\"%s: %s\\n\", str(arg2), str(arg3)); }"
+
+    /// A key of the store has no meaning, and counts as not there.
+    "store-garbage" store_garbage store__garbage(
+        device: u32 = "overlay's number",
+        reason: str = "the key, and why",
+    ) "usdt:*:varpd:store-garbage { printf(\"%s\\n\", str(arg1)); }"
+
     /// A mapping has taken the place of another one, or was refused.
     "mapping" mapping mapping(
         device: u32 = "overlay's number",

@@ -188,7 +188,9 @@ impl Mapping {
 }
 
 impl MappingEntry {
-    fn to_value(&self) -> Value {
+    /// The entry as it stands in a mapping file behind its MAC.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
         let mut object = match &self.to {
             MappingTarget::One(ul3) => destination_value(*ul3),
             MappingTarget::Replicate(to) => {

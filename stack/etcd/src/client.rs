@@ -96,7 +96,7 @@ impl Client {
     /// It belongs to the tokio runtime it is made in, and must be made in one.
     ///
     /// # Errors
-    /// Where the configuration cannot be: see [`Config::channels`].
+    /// Where the configuration cannot be: see [`Config::check`].
     pub fn new(config: &Config) -> Result<Self, Error> {
         let user = match (&config.user, &config.password) {
             (Some(user), password) => Some((user.clone(), password.clone().unwrap_or_default())),

@@ -52,16 +52,25 @@ impl Config {
     /// A connection for each endpoint, made when it is used.
     ///
     /// # Errors
+    /// Those of [`Config::check`].
+    pub(crate) fn channels(&self) -> Result<Vec<(String, Channel)>, Error> {
+        self.check()?;
+        self.endpoints.iter().map(|name| Ok((name.clone(), self.endpoint(name)?.connect_lazy()))).collect()
+    }
+
+    /// Whether a client can be made of it. Nobody is asked; it needs no runtime.
+    ///
+    /// # Errors
     /// [`Error::Config`] without an endpoint, for one that is no `http://HOST:PORT` or `https://HOST:PORT`, for a file that cannot be read,
     /// holds no PEM, or is missing.
-    pub(crate) fn channels(&self) -> Result<Vec<(String, Channel)>, Error> {
+    pub fn check(&self) -> Result<(), Error> {
         if self.endpoints.is_empty() {
             return Err(Error::Config("no endpoint; at least one is needed, as in http://127.0.0.1:2379".to_owned()));
         }
-        self.endpoints.iter().map(|endpoint| Ok((endpoint.clone(), self.channel(endpoint)?))).collect()
+        self.endpoints.iter().try_for_each(|name| self.endpoint(name).map(drop))
     }
 
-    fn channel(&self, endpoint: &str) -> Result<Channel, Error> {
+    fn endpoint(&self, endpoint: &str) -> Result<Endpoint, Error> {
         let wrong = || Error::Config(format!("{endpoint}: not an endpoint; http://HOST:PORT and https://HOST:PORT are"));
         let (scheme, place) = endpoint.split_once("://").ok_or_else(wrong)?;
         let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;
@@ -78,8 +87,7 @@ impl Config {
             // A page of the mapping is a megabyte: the window must not be what it waits for.
             .initial_stream_window_size(8 << 20)
             .initial_connection_window_size(16 << 20);
-        let channel = if scheme == "https" { channel.tls_config(self.tls(endpoint)?).map_err(|error| unusable(&error))? } else { channel };
-        Ok(channel.connect_lazy())
+        if scheme == "https" { channel.tls_config(self.tls(endpoint)?).map_err(|error| unusable(&error)) } else { Ok(channel) }
     }
 
     fn tls(&self, endpoint: &str) -> Result<ClientTlsConfig, Error> {

@@ -7,6 +7,7 @@
 //!                               │  workers ── start ────┘          Outlet: packets
 //!                               └───────────────────────────────────── writer
 //!  varpd.sock ──► api: status, instances, log level, events          files: the mapping files, watched
+//!                                                                    etcd: a store that is followed
 //!                                                                    remote: shared objects, in processes of their own (host)
 //! ```
 //!
@@ -17,10 +18,12 @@
 mod api;
 mod check;
 mod connection;
+mod etcd;
 mod events;
 mod files;
 mod flags;
 mod host;
+mod known;
 mod log;
 mod outlet;
 mod query;
@@ -102,7 +105,8 @@ impl Plugins {
 
 fn plugins(flags: &Flags, settings: &Settings) -> Result<Plugins, String> {
     let files = files::Files::start().map_err(|error| format!("the mapping files cannot be watched: {error}"))?;
-    let mut all: Vec<Arc<dyn Plugin>> = vec![Arc::new(files)];
+    let etcd = etcd::Etcd::new(Paths::chosen(flags.root.clone(), None).caches()).map_err(|error| error.to_string())?;
+    let mut all: Vec<Arc<dyn Plugin>> = vec![Arc::new(files), Arc::new(etcd)];
     let folder = flags.plugins.clone().unwrap_or_else(|| Paths::chosen(flags.root.clone(), None).plugins());
     let mut problems = Vec::new();
     let remote = remote::load_all(&folder, flags.plugins.is_some(), settings, &mut problems);

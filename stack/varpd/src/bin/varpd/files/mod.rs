@@ -5,7 +5,6 @@
 //!               a file that does not parse: degraded, with line and key; the mapping of before stays
 //! ```
 
-mod known;
 mod read;
 mod table;
 mod watch;

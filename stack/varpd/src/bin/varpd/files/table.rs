@@ -1,7 +1,7 @@
 //! What does an instance answer, and what has overlayd to be told when its mapping changes?
 
-use super::known::Known;
 use super::read::ReadProblem;
+use crate::known::Known;
 use arc_swap::ArcSwapOption;
 use overlay_api::Lookup;
 use overlay_api::mapping::{Change, Mapping, diff};

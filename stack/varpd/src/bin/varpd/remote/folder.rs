@@ -17,7 +17,7 @@ const STICKY: u32 = 0o1000;
 /// Shared objects that a folder has at most: each is a process.
 const OBJECTS_MAX: usize = 64;
 /// The modules that are no shared objects: varpd's own, and overlayd's.
-const BUILT_IN: [&str; 2] = ["files", "direct"];
+const BUILT_IN: [&str; 3] = ["files", "etcd", "direct"];
 
 /// Loads what is in the folder. What cannot be loaded is left out, with a sentence in `problems`; a folder that others can write to is, whole.
 /// One that is not there has nothing in it, unless it was `wanted`.

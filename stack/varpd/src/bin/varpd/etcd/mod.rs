@@ -1,0 +1,88 @@
+//! The plugin `etcd`: the mapping is in a store that many hosts share, and is followed.
+//!
+//! ```text
+//!  etcd ──► follow: load, then watch ──► Table: Index ──► lookups, from whatever holds now
+//!              │ ▲                         │ miss ──► point read of the store
+//!              ▼ │                         └ change ──► overlayd: set, invalidate; announcements for VNICs
+//!           snapshot: what was known last, for a start without the store
+//! ```
+//!
+//! Each instance has a thread of its own: a network of a million entries that is read anew keeps no other waiting.
+
+mod follow;
+mod index;
+mod setup;
+mod snapshot;
+mod table;
+
+use follow::Follower;
+use overlay_api::channel::{Instance, PluginInfo, VnicInfo};
+use overlay_api::{Lookup, ModuleName};
+use overlay_varpd::plugin::{Answerer, Host, Plugin, Reply};
+use setup::Setup;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use table::Table;
+
+/// The name of the plugin.
+const NAME: &str = "etcd";
+
+/// The plugin.
+pub(crate) struct Etcd {
+    name: ModuleName,
+    /// Where snapshots are kept.
+    cache: PathBuf,
+}
+
+impl Etcd {
+    /// A plugin that keeps snapshots in this folder.
+    ///
+    /// # Errors
+    /// None: its name is a name.
+    pub(crate) fn new(cache: PathBuf) -> io::Result<Self> {
+        Ok(Self { name: NAME.parse().map_err(io::Error::other)?, cache })
+    }
+}
+
+impl Plugin for Etcd {
+    fn info(&self) -> PluginInfo {
+        PluginInfo { name: self.name.clone(), with_port: true, without_port: true, properties: setup::declarations() }
+    }
+
+    fn verify(&self, instance: &Instance) -> Result<(), String> {
+        Setup::of(instance, &self.cache).map(|_| ())
+    }
+
+    fn start(&self, instance: &Instance, host: Host) -> Result<Box<dyn Answerer>, String> {
+        let setup = Setup::of(instance, &self.cache)?;
+        let (table, misses) = Table::new(host, instance.with_port);
+        let follower = Follower::start(setup, &table, misses).map_err(|error| format!("its thread cannot be started: {error}"))?;
+        Ok(Box::new(Served { table, follower }))
+    }
+}
+
+/// An instance.
+struct Served {
+    table: Arc<Table>,
+    follower: Follower,
+}
+
+impl Answerer for Served {
+    fn lookup(&self, lookup: &Lookup, reply: Reply) {
+        self.table.lookup(lookup, reply);
+    }
+
+    fn vnic(&self, _: &VnicInfo, _: bool) {
+        // The store says where everybody is.
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.follower.read_anew();
+        self.table.problem().map_or(Ok(()), Err)
+    }
+
+    fn entries(&self) -> Option<u64> {
+        self.table.entries()
+    }
+}

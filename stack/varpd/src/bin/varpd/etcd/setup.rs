@@ -1,0 +1,100 @@
+//! Which store, which keys, and who asks? The properties of an instance.
+
+use overlay_api::channel::{Declaration, DeclaredKind, Instance};
+use overlay_decoder::Vni;
+use overlay_etcd::{Config, Layout, PREFIX};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ENDPOINTS: &str = "etcd/endpoints";
+const PREFIX_NAME: &str = "etcd/prefix";
+const USER: &str = "etcd/user";
+const PASSWORD_FILE: &str = "etcd/password_file";
+const CA: &str = "etcd/ca";
+const CERT: &str = "etcd/cert";
+const KEY: &str = "etcd/key";
+const CACHE: &str = "etcd/cache";
+
+/// The endpoint of a store on this host.
+const LOCAL: &str = "http://127.0.0.1:2379";
+/// Longest value in bytes.
+const TEXT_MAX: usize = 255;
+/// Longest password in bytes.
+const PASSWORD_MAX: u64 = 1024;
+
+/// What an instance follows.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) config: Config,
+    pub(super) layout: Layout,
+    pub(super) vnet: Vni,
+    /// The file with what was known last; none if none is wanted.
+    pub(super) snapshot: Option<PathBuf>,
+}
+
+/// The properties.
+pub(super) fn declarations() -> Vec<Declaration> {
+    let text = |name: &str, default: Option<&str>, doc: &str| Declaration {
+        name: name.to_owned(),
+        kind: DeclaredKind::Text { max: TEXT_MAX },
+        required: false,
+        default: default.map(str::to_owned),
+        doc: doc.to_owned(),
+    };
+    vec![
+        text(ENDPOINTS, Some(LOCAL), "Members of the store's cluster: http://HOST:PORT or https://HOST:PORT, separated by commas."),
+        text(PREFIX_NAME, Some(PREFIX), "What stands in front of all keys."),
+        text(USER, None, "The user that the store knows us as."),
+        text(PASSWORD_FILE, None, "A file with the user's password: an absolute path; a line end behind the password does not count."),
+        text(CA, None, "A file with the authorities that sign the store's certificate, PEM: an absolute path. https needs it."),
+        text(CERT, None, "A file with our own certificate, PEM: an absolute path; with etcd/key."),
+        text(KEY, None, "A file with the key of our certificate, PEM: an absolute path."),
+        Declaration {
+            name: CACHE.to_owned(),
+            kind: DeclaredKind::Choice { words: vec!["on".to_owned(), "off".to_owned()] },
+            required: false,
+            default: Some("on".to_owned()),
+            doc: "Whether what was known last is kept on disk, for a start while the store is away.".to_owned(),
+        },
+    ]
+}
+
+impl Setup {
+    /// What the properties say; snapshots are in `cache`.
+    ///
+    /// # Errors
+    /// A sentence: which property, what was found, what is allowed.
+    pub(super) fn of(instance: &Instance, cache: &Path) -> Result<Self, String> {
+        let text = |name: &str| instance.properties.get(name).map(String::as_str).filter(|text| !text.is_empty());
+        let path = |name: &str| match text(name).map(Path::new) {
+            Some(path) if !path.is_absolute() => {
+                let shown = path.display();
+                Err(format!("property {name}: \"{shown}\" is not allowed; an absolute path is, because varpd runs in no folder of yours"))
+            }
+            other => Ok(other.map(Path::to_owned)),
+        };
+        let endpoints = text(ENDPOINTS).unwrap_or(LOCAL).split(',').map(|endpoint| endpoint.trim().to_owned()).collect();
+        let layout = Layout::new(text(PREFIX_NAME).unwrap_or(PREFIX)).map_err(|why| format!("property {PREFIX_NAME}: {why}"))?;
+        let password = path(PASSWORD_FILE)?.map(|path| password(&path)).transpose()?;
+        let user = text(USER).map(str::to_owned);
+        if user.is_some() != password.is_some() {
+            return Err(format!("properties {USER} and {PASSWORD_FILE}: one is set and the other is not; both are needed, or none"));
+        }
+        let config = Config { endpoints, user, password, ca: path(CA)?, cert: path(CERT)?, key: path(KEY)? };
+        config.check().map_err(|error| format!("properties etcd/*: {error}"))?;
+        let wanted = text(CACHE) != Some("off");
+        let snapshot = wanted.then(|| cache.join(format!("etcd-{}.snapshot", instance.name)));
+        Ok(Self { config, layout, vnet: instance.vnetid, snapshot })
+    }
+}
+
+fn password(path: &Path) -> Result<String, String> {
+    let wrong = |why: String| format!("property {PASSWORD_FILE}: {}: {why}", path.display());
+    let size = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
+    if size > PASSWORD_MAX {
+        return Err(wrong(format!("{size} bytes; {PASSWORD_MAX} is the most for a password")));
+    }
+    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let password = text.trim_end_matches(['\n', '\r']);
+    if password.is_empty() { Err(wrong("it is empty".to_owned())) } else { Ok(password.to_owned()) }
+}
