@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The program, where there is one; the test that needs it is skipped otherwise.
-fn etcd(test: &str) -> Option<PathBuf> {
+pub(crate) fn etcd(test: &str) -> Option<PathBuf> {
     let found = std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join("etcd")).find(|path| path.is_file());
     if found.is_none() {
         skip(test, "etcd is not installed");

@@ -11,6 +11,7 @@
 
 mod follow;
 mod index;
+mod register;
 mod setup;
 mod snapshot;
 mod table;
@@ -19,6 +20,7 @@ use follow::Follower;
 use overlay_api::channel::{Instance, PluginInfo, VnicInfo};
 use overlay_api::{Lookup, ModuleName};
 use overlay_varpd::plugin::{Answerer, Host, Plugin, Reply};
+use register::Registered;
 use setup::Setup;
 use std::io;
 use std::path::PathBuf;
@@ -56,9 +58,10 @@ impl Plugin for Etcd {
 
     fn start(&self, instance: &Instance, host: Host) -> Result<Box<dyn Answerer>, String> {
         let setup = Setup::of(instance, &self.cache)?;
+        let registered = Registered::start(&setup, instance, &host).map_err(|error| format!("its VNICs cannot be registered: {error}"))?;
         let (table, misses) = Table::new(host, instance.with_port);
         let follower = Follower::start(setup, &table, misses).map_err(|error| format!("its thread cannot be started: {error}"))?;
-        Ok(Box::new(Served { table, follower }))
+        Ok(Box::new(Served { table, follower, registered }))
     }
 }
 
@@ -66,15 +69,22 @@ impl Plugin for Etcd {
 struct Served {
     table: Arc<Table>,
     follower: Follower,
+    /// None where VNICs are not registered.
+    registered: Option<Registered>,
 }
 
 impl Answerer for Served {
     fn lookup(&self, lookup: &Lookup, reply: Reply) {
+        if let Some(registered) = &self.registered {
+            registered.hear(&lookup.frame);
+        }
         self.table.lookup(lookup, reply);
     }
 
-    fn vnic(&self, _: &VnicInfo, _: bool) {
-        // The store says where everybody is.
+    fn vnic(&self, vnic: &VnicInfo, there: bool) {
+        if let Some(registered) = &self.registered {
+            registered.vnic(vnic.mac, there);
+        }
     }
 
     fn reload(&self) -> Result<(), String> {

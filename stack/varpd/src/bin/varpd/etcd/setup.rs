@@ -14,6 +14,7 @@ const CA: &str = "etcd/ca";
 const CERT: &str = "etcd/cert";
 const KEY: &str = "etcd/key";
 const CACHE: &str = "etcd/cache";
+const REGISTER: &str = "etcd/register";
 
 /// The endpoint of a store on this host.
 const LOCAL: &str = "http://127.0.0.1:2379";
@@ -30,6 +31,8 @@ pub(super) struct Setup {
     pub(super) vnet: Vni,
     /// The file with what was known last; none if none is wanted.
     pub(super) snapshot: Option<PathBuf>,
+    /// Whether the host's own VNICs are written into the store.
+    pub(super) registers: bool,
 }
 
 /// The properties.
@@ -41,6 +44,13 @@ pub(super) fn declarations() -> Vec<Declaration> {
         default: default.map(str::to_owned),
         doc: doc.to_owned(),
     };
+    let switch = |name: &str, default: &str, doc: &str| Declaration {
+        name: name.to_owned(),
+        kind: DeclaredKind::Choice { words: vec!["on".to_owned(), "off".to_owned()] },
+        required: false,
+        default: Some(default.to_owned()),
+        doc: doc.to_owned(),
+    };
     vec![
         text(ENDPOINTS, Some(LOCAL), "Members of the store's cluster: http://HOST:PORT or https://HOST:PORT, separated by commas."),
         text(PREFIX_NAME, Some(PREFIX), "What stands in front of all keys."),
@@ -49,13 +59,13 @@ pub(super) fn declarations() -> Vec<Declaration> {
         text(CA, None, "A file with the authorities that sign the store's certificate, PEM: an absolute path. https needs it."),
         text(CERT, None, "A file with our own certificate, PEM: an absolute path; with etcd/key."),
         text(KEY, None, "A file with the key of our certificate, PEM: an absolute path."),
-        Declaration {
-            name: CACHE.to_owned(),
-            kind: DeclaredKind::Choice { words: vec!["on".to_owned(), "off".to_owned()] },
-            required: false,
-            default: Some("on".to_owned()),
-            doc: "Whether what was known last is kept on disk, for a start while the store is away.".to_owned(),
-        },
+        switch(CACHE, "on", "Whether what was known last is kept on disk, for a start while the store is away."),
+        // Who only reads needs no right to write.
+        switch(
+            REGISTER,
+            "off",
+            "Whether this host's VNICs are written into the store, under a lease, with the inner addresses that they are heard to have.",
+        ),
     ]
 }
 
@@ -84,7 +94,8 @@ impl Setup {
         config.check().map_err(|error| format!("properties etcd/*: {error}"))?;
         let wanted = text(CACHE) != Some("off");
         let snapshot = wanted.then(|| cache.join(format!("etcd-{}.snapshot", instance.name)));
-        Ok(Self { config, layout, vnet: instance.vnetid, snapshot })
+        let registers = text(REGISTER) == Some("on");
+        Ok(Self { config, layout, vnet: instance.vnetid, snapshot, registers })
     }
 }
 
