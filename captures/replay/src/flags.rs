@@ -3,7 +3,7 @@
 use crate::edit::place::{Map, Set};
 use crate::edit::tunnel::{Encapsulation, STATIONS, Tunnel};
 use crate::edit::{OnRefusal, Recipe};
-use crate::engine::Plan;
+use crate::engine::{Plan, Tells};
 use crate::examples as text;
 use crate::generate::{FaultRate, Order, SIZE_MIN, TARGETS_MAX};
 use crate::send::{self, Pace};
@@ -224,6 +224,10 @@ pub(crate) struct Engine {
     #[arg(long)]
     pub(crate) trace: bool,
 
+    /// Write counters and tables only, no line for each packet.
+    #[arg(long, conflicts_with = "trace")]
+    pub(crate) counts: bool,
+
     /// Carry this packet alone.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) only: Option<u64>,
@@ -259,7 +263,11 @@ impl Engine {
             assigned: self.assigned.iter().map(|rule| (rule.0.clone(), rule.1.clone())).collect(),
             underlay_mtu: self.underlay_mtu,
             seed: self.seed,
-            trace: self.trace,
+            tells: match (self.trace, self.counts) {
+                (true, _) => Tells::Trace,
+                (false, true) => Tells::Counts,
+                (false, false) => Tells::Packets,
+            },
             only: self.only,
             lines: self.lines.clone(),
             packets: self.packets.clone(),
