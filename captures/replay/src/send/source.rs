@@ -44,6 +44,10 @@ impl Source {
     /// Opens a capture. A file is read to its end, so that one that is damaged is refused before anything is sent; a pipe cannot be.
     /// `room` is what is left of the memory for captures, `once` whether it is sent only once.
     pub(crate) fn open(path: &Path, room: &mut usize, once: bool) -> Result<Self, OutputError> {
+        let is_file = path != Path::new("-") && fs::metadata(path).is_ok_and(|found| found.is_file());
+        if !is_file && !once && fs::metadata(path).is_ok() {
+            return Err(OutputError(format!("{}: no file, and can be read only once; without --loop it is", reader_name(path))));
+        }
         let mut reader = Reader::open(path).map_err(said)?;
         let mut source = Self {
             path: path.to_owned(),
@@ -55,10 +59,7 @@ impl Source {
             last: 0,
             survey: Survey::default(),
         };
-        if path == Path::new("-") || !fs::metadata(path).is_ok_and(|found| found.is_file()) {
-            if !once {
-                return Err(OutputError(format!("{}: no file, and can be read only once; without --loop it is", reader_name(path))));
-            }
+        if !is_file {
             reader.next_chunk(&mut source.window).map_err(said)?;
             source.survey.look(&source.window);
             source.reader = Some(reader);
