@@ -201,7 +201,8 @@ impl Job<'_> {
 
     /// Sends what a capture has that is due now, up to the moment at which another one's turn is.
     fn batch(&mut self, index: usize, begin: u64, until: u64) -> Result<(), Stop> {
-        let now = now() - self.started;
+        // Nothing that is due at the end of the time or behind it.
+        let now = (now() - self.started).min(self.plan.duration.map_or(u64::MAX, |most| (most.as_nanos() as u64).saturating_sub(1)));
         let mut last = self.pairs[index].source.captured_ns(self.origin);
         // Taken out, so that what is borrowed from it does not hold all the rest.
         let chunk = std::mem::take(self.pairs[index].source.current_mut());
