@@ -5,8 +5,8 @@ use overlay_captures::{Chunk, LinkType, ReadError, Reader, Record, Timestamp};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Bytes of all captures that are kept in memory.
-const KEPT_MAX_BYTES: usize = 256 << 20;
+/// Bytes of all captures that are kept in memory: half of what the whole program may take.
+const KEPT_MAX_BYTES: usize = 32 << 20;
 
 /// A capture.
 pub(crate) struct Source {
