@@ -130,6 +130,24 @@ pub enum Status {
 /// Verifies the checksum of the layer `layers[index]` of a packet; `None` for a layer without one.
 #[must_use]
 pub fn verify(packet: &[u8], layers: &[Layer], index: usize) -> Option<Status> {
+    let status = judge(packet, layers, index)?;
+    // Whatever is in a fragment may go on in others: that the bytes which are here sum to something else proves nothing. The header of
+    // an IPv4 packet is here whole, or the walk had not read it.
+    let judged = matches!(status, Status::Incorrect { .. } | Status::Partial) && !matches!(layers.get(index)?.body, Body::Ipv4(_));
+    Some(if judged && layers[..index].iter().any(is_fragment) { Status::Unverifiable } else { status })
+}
+
+/// Whether a layer says that its packet is a part of one.
+fn is_fragment(layer: &Layer) -> bool {
+    match layer.body {
+        Body::Ipv4(header) => header.is_fragment(),
+        Body::Ipv6Ext(header) => header.fragment.is_some_and(|fragment| fragment.more || fragment.offset > 0),
+        _ => false,
+    }
+}
+
+/// The same by the bytes that are here.
+fn judge(packet: &[u8], layers: &[Layer], index: usize) -> Option<Status> {
     let layer = layers.get(index)?;
     let start = layer.offset as usize;
     if let Body::Ipv4(header) = layer.body {
@@ -268,14 +286,11 @@ impl Carrier {
         for layer in before.iter().rev() {
             let start = u64::from(layer.offset);
             let stated = match layer.body {
-                Body::Ipv4(header) if header.is_fragment() => return None,
+                _ if is_fragment(layer) => return None,
                 Body::Ipv4(header) => u64::from(header.total_length),
                 Body::Ipv6(header) if header.payload_length > 0 => u64::from(header.payload_length) + Ipv6::LENGTH as u64,
                 Body::Ipv6(_) => 0,
                 Body::Ipv6Ext(header) => {
-                    if header.fragment.is_some_and(|fragment| fragment.more || fragment.offset > 0) {
-                        return None;
-                    }
                     under_way |= has_segments_left(packet, layer, header);
                     continue;
                 }
@@ -449,6 +464,16 @@ mod tests {
         let mut fragment = layers;
         fragment[0].body = Body::Ipv4(Ipv4 { more_fragments: true, ..Ipv4::parse(fixed(&packet, 0)) });
         assert_eq!(verify(&packet, &fragment, 1), Some(Status::Unverifiable));
+        // Nor are those of a packet in its tunnel, however deep; but the tunnel's own IPv4 header is.
+        let around = Layer { offset: 0, length: 0, claimed: 0, ..fragment[0] };
+        let [ip, transport] = layers;
+        let mut damaged = packet.clone();
+        damaged[30] ^= 1;
+        assert!(matches!(verify(&damaged, &[ip, transport], 1), Some(Status::Incorrect { .. })));
+        assert_eq!(verify(&damaged, &[around, ip, transport], 2), Some(Status::Unverifiable));
+        assert_eq!(verify(&damaged, &[around, ip, transport], 1), Some(Status::Correct));
+        damaged[12] ^= 1;
+        assert!(matches!(verify(&damaged, &[around, ip, transport], 1), Some(Status::Incorrect { .. })));
         // The headers of a GSO_PARTIAL frame are those of one of its segments.
         let mut segments = layers;
         segments[0].body = Body::Ipv4(Ipv4 { total_length: 30, ..Ipv4::parse(fixed(&packet, 0)) });

@@ -10,7 +10,7 @@ const CAPTURES_MIN: usize = 40;
 
 /// The rows of the index: capture, maker, note.
 fn rows() -> Vec<[String; 3]> {
-    let index = std::fs::read_to_string(corpus_folder().join("INDEX.md")).unwrap();
+    let index = std::fs::read_to_string(corpus_folder().join("../README.md")).unwrap();
     let rows = index.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")).map(|row| {
         // A note may hold escaped bars; the first two columns do not.
         let mut cells = row.splitn(3, " | ").map(|cell| cell.trim().to_owned());
@@ -23,7 +23,7 @@ fn rows() -> Vec<[String; 3]> {
 fn every_capture_has_one_row_and_every_row_its_capture() {
     let rows = rows();
     let indexed: BTreeSet<String> = rows.iter().map(|[capture, ..]| capture.clone()).collect();
-    assert_eq!(indexed.len(), rows.len(), "a capture has two rows in INDEX.md");
+    assert_eq!(indexed.len(), rows.len(), "a capture has two rows in captures/README.md");
     let there: BTreeSet<String> = corpus().iter().map(|path| name(path)).collect();
     let without_row: Vec<_> = there.difference(&indexed).collect();
     let without_file: Vec<_> = indexed.difference(&there).collect();

@@ -69,6 +69,8 @@ const NEEDS: &[Need] = &[
     // A peer with Geneve, and the load of the data path's benchmark.
     Need { package: "openvswitch-switch", presence: Presence::Program("ovs-vswitchd"), tasks: &[Task::Test, Task::Bench] },
     Need { package: "iperf3", presence: Presence::Program("iperf3"), tasks: &[Task::Bench] },
+    // What captures are sent with today.
+    Need { package: "tcpreplay", presence: Presence::Program("tcpreplay"), tasks: &[Task::Bench] },
     // A terminal for a program that is measured.
     Need { package: "bsdutils", presence: Presence::Program("script"), tasks: &[Task::Bench] },
     // GNU time reads a child's peak memory.

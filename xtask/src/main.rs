@@ -52,7 +52,7 @@ const TASKS: &[Usage] = &[
         task: Task::Bench,
         word: "bench",
         arguments: "[NAME [OPTION..]]",
-        does: "measure and write docs/benchmarks.md; names: decode, live, engine, lookup, table, top, datapath, probes (the last three: --quick)",
+        does: "measure and write docs/benchmarks.md; names: decode, live, engine, lookup, table, replay, top, datapath, probes (the last four: --quick)",
     },
     Usage {
         task: Task::Fuzz,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes every generated capture of the corpus, and INDEX.md for all of them.
+"""Makes every generated capture of the corpus, and captures/README.md for all of them.
 
     generate.py              write the captures and the index (needs python3 and the zstd program, nothing else)
     generate.py --check      write nothing; fail if a file or the index would change
@@ -22,9 +22,10 @@ from scene import CAPTURES
 
 HEADER = """# The capture corpus
 
-Small captures made by this project, one question each. Made by the scripts in [make/](make/README.md), which also write
-this page: change the note there, then run `make/generate.py`. Packets are numbered from 1. Generated captures keep the
-hosts of `make/scene.py`: underlay 10.88.0.1 and 10.88.0.2, tenants 10.0.0.1 and 10.0.0.2. Expected decodes: `golden/`.
+The captures of `corpus/`: small, made by this project, one question each. Made by the scripts in [corpus/make/](corpus/make/README.md), which also write
+this page: change the note there, then run `corpus/make/generate.py`. Packets are numbered from 1. Generated captures keep the
+hosts of `corpus/make/scene.py`: underlay 10.88.0.1 and 10.88.0.2, tenants 10.0.0.1 and 10.0.0.2. Expected decodes, and what becomes
+of each packet on the host of `corpus/host/` (10.88.0.2), as `overlay-replay engine` says it: `corpus/golden/`.
 
 | capture | made by | what it shows |
 |---|---|---|
@@ -57,9 +58,9 @@ def main(arguments):
         sys.exit(f"{', '.join(sorted(twice))}: registered twice; a capture has one maker")
     unknown = [w for w in wanted if w not in names]
     if unknown:
-        sys.exit(f"{unknown[0]}: no such generated capture; INDEX.md lists them")
+        sys.exit(f"{unknown[0]}: no such generated capture; captures/README.md lists them")
     made = {filename: make() for filename, _, make, _ in CAPTURES if not wanted or filename in wanted}
-    made["INDEX.md"] = index().encode()
+    made["../README.md"] = index().encode()
     stale = [
         filename for filename, content in made.items() if not (CORPUS / filename).exists() or (CORPUS / filename).read_bytes() != content
     ]

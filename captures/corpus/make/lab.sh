@@ -12,7 +12,7 @@
 #
 # Times and kernel-chosen ports differ from run to run, so golden outputs must be renewed after it. Everything lives in
 # namespaces named ovc<pid>-*, and is removed on every way out. A capture that cannot be made here is said and skipped.
-# The lines `# capture FILE: TEXT` are the rows of INDEX.md; generate.py reads them from here.
+# The lines `# capture FILE: TEXT` are the rows of captures/README.md; generate.py reads them from here.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -348,4 +348,4 @@ for section in "${sections[@]}"; do
     say "section $section"
     "section_$section"
 done
-say "done, $skipped skipped; now run make/generate.py to renew INDEX.md"
+say "done, $skipped skipped; now run make/generate.py to renew captures/README.md"

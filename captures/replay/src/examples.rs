@@ -6,12 +6,13 @@ Examples:
   overlay-replay edit --decap -w inner.pcap vxlan.pcap
   overlay-replay edit --anonymise -w public.pcap private.pcap
   overlay-replay engine --config host.json frames.pcap | jq -c .verdict
+  overlay-replay send vxlan.pcap=eth0
 
 Exit status:
   0  done
   1  it cannot be done, and no file was written
   2  the command line is wrong
-  3  edit: done, but not for every packet, or not all of it; diff: they differ";
+  3  edit, send: done, but not for every packet, or not all of it; diff: they differ";
 
 /// Of `edit`.
 pub(crate) const EDIT: &str = "\
@@ -96,6 +97,28 @@ Examples:
   overlay-replay engine --config host.json -o before.json frames.pcap
   overlay-replay engine --config host.json -o after.json frames.pcap
   overlay-replay diff before.json after.json";
+
+/// Of `send`.
+pub(crate) const SEND: &str = "\
+Time:
+  Each packet has a deadline of its own, in nanoseconds after the first one, so
+  that one that is late makes no other late. Several captures are sent by one
+  clock: the earliest packet of all is the first.
+
+Report:
+  On standard output: packets, time and rates; how far packets were behind their
+  deadlines when the kernel had taken them; what the kernel refused and what it
+  was not asked to take, with the numbers of the packets. A packet longer than
+  the MTU is refused, the others are sent; then the exit status is 3.
+
+  A file is read to its end before anything is sent: of one that is damaged
+  nothing is. SIGINT ends it with a report.
+
+Examples:
+  overlay-replay send vxlan.pcap=eth0
+  overlay-replay send --speed 10 client.pcap=veth0 server.pcap=veth1
+  overlay-replay send --pps 100000 --loop 0 --duration 60 --json frames.pcap=eth0
+  overlay-replay generate --encap vxlan -w - | overlay-replay send --topspeed /dev/stdin=eth0";
 
 /// Of `generate`.
 pub(crate) const GENERATE: &str = "\

@@ -3,19 +3,21 @@
 use crate::edit::place::{Map, Set};
 use crate::edit::tunnel::{Encapsulation, STATIONS, Tunnel};
 use crate::edit::{OnRefusal, Recipe};
-use crate::engine::Plan;
+use crate::engine::{Plan, Tells};
 use crate::examples as text;
 use crate::generate::{FaultRate, Order, SIZE_MIN, TARGETS_MAX};
+use crate::send::{self, Pace};
 use clap::{ArgGroup, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use overlay_api::LinkName;
 use overlay_captures::Format;
 use overlay_decoder::{Mac, Ul3, Vni};
 use overlay_engine::outer::Stations;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
-/// Edits captures of overlay networks, and carries them through the overlay stack offline.
+/// Edits captures of overlay networks, sends them, and carries them through the overlay stack offline.
 ///
 /// Captures are pcap, pcapng and snoop files, compressed or not; - is standard input or output. What is written as a file is there
 /// whole, or not at all.
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     /// Carry packets through the engine offline, and say what becomes of each.
     #[command(after_help = text::ENGINE, override_usage = "overlay-replay engine [OPTIONS] --config FILE CAPTURE")]
     Engine(Engine),
+    /// Send captures on interfaces, at the times that they had or at a rate.
+    #[command(after_help = text::SEND, override_usage = "overlay-replay send [OPTIONS] CAPTURE=INTERFACE...")]
+    Send(Send),
     /// Make a capture of synthetic traffic, and the host that goes with it.
     #[command(after_help = text::GENERATE, override_usage = "overlay-replay generate [OPTIONS] -w FILE")]
     Generate(Generate),
@@ -219,6 +224,10 @@ pub(crate) struct Engine {
     #[arg(long)]
     pub(crate) trace: bool,
 
+    /// Write counters and tables only, no line for each packet.
+    #[arg(long, conflicts_with = "trace")]
+    pub(crate) counts: bool,
+
     /// Carry this packet alone.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) only: Option<u64>,
@@ -254,12 +263,124 @@ impl Engine {
             assigned: self.assigned.iter().map(|rule| (rule.0.clone(), rule.1.clone())).collect(),
             underlay_mtu: self.underlay_mtu,
             seed: self.seed,
-            trace: self.trace,
+            tells: match (self.trace, self.counts) {
+                (true, _) => Tells::Trace,
+                (false, true) => Tells::Counts,
+                (false, false) => Tells::Packets,
+            },
             only: self.only,
             lines: self.lines.clone(),
             packets: self.packets.clone(),
             input: self.input.clone(),
         })
+    }
+}
+
+/// `send`.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("pace").args(["speed", "pps", "mbps", "topspeed"]))]
+pub(crate) struct Send {
+    /// So many times as fast as it was captured: 2 is twice as fast, 0.5 half.
+    #[arg(long, value_name = "X")]
+    pub(crate) speed: Option<Rate>,
+
+    /// So many packets a second, on all interfaces together.
+    #[arg(long, value_name = "N")]
+    pub(crate) pps: Option<Rate>,
+
+    /// So many million bits a second, of frames without their checksums, on all interfaces together.
+    #[arg(long, value_name = "N")]
+    pub(crate) mbps: Option<Rate>,
+
+    /// As fast as the kernel takes them.
+    #[arg(long)]
+    pub(crate) topspeed: bool,
+
+    /// So often, one after the other; 0 is without end.
+    #[arg(long = "loop", value_name = "N", default_value_t = 1)]
+    pub(crate) passes: u64,
+
+    /// End after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) duration: Option<Rate>,
+
+    /// Send zeros for what the capture cut off; such packets are left out otherwise.
+    #[arg(long)]
+    pub(crate) pad: bool,
+
+    /// Go through what queues and shapes for the interface; slower, but captures on the interface see it, and its limits hold.
+    #[arg(long)]
+    pub(crate) queue: bool,
+
+    /// The network namespace of the interfaces, by its name, a process in it or its path.
+    #[arg(long, value_name = "NAME|PID|PATH")]
+    pub(crate) netns: Option<String>,
+
+    /// Write the report as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// A capture and the interface to send it on; several are sent in step.
+    #[arg(value_name = "CAPTURE=INTERFACE", required = true)]
+    pub(crate) pairs: Vec<Pair>,
+}
+
+impl Send {
+    /// What is sent, and how.
+    pub(crate) fn plan(&self) -> Result<send::Plan, String> {
+        let pipes = self.pairs.iter().filter(|pair| pair.0 == Path::new("-")).count();
+        if pipes > 1 || pipes == 1 && self.passes != 1 {
+            return Err("standard input can be read only once; a file as CAPTURE is expected".to_owned());
+        }
+        let pace = match (self.speed, self.pps, self.mbps) {
+            (Some(Rate(speed)), _, _) => Pace::Capture(speed),
+            (_, Some(Rate(rate)), _) => Pace::Packets(rate),
+            (_, _, Some(Rate(rate))) => Pace::Megabits(rate),
+            _ if self.topspeed => Pace::Top,
+            _ => Pace::Capture(1.0),
+        };
+        // Of a duration that is too long for a clock the longest is left.
+        let duration = self.duration.map(|Rate(seconds)| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        Ok(send::Plan {
+            pairs: self.pairs.iter().map(|pair| (pair.0.clone(), pair.1.clone())).collect(),
+            namespace: self.netns.clone(),
+            pace,
+            passes: self.passes,
+            duration: duration.map(|most| most.min(Duration::from_nanos(u64::MAX))),
+            pad: self.pad,
+            queue: self.queue,
+        })
+    }
+}
+
+/// A number above 0.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Rate(pub(crate) f64);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(Self(number)),
+            _ => Err(format!("{text}: a number above 0 is expected")),
+        }
+    }
+}
+
+/// `CAPTURE=INTERFACE`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Pair(pub(crate) PathBuf, pub(crate) String);
+
+impl FromStr for Pair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A path may have any character; an interface has no "/", and none has "=" in its name that is not asking for trouble.
+        match text.rsplit_once('=') {
+            Some((path, interface)) if !path.is_empty() && !interface.is_empty() => Ok(Self(path.into(), interface.to_owned())),
+            _ => Err(format!("{text}: CAPTURE=INTERFACE is expected, as in frames.pcap=eth0")),
+        }
     }
 }
 
@@ -447,6 +568,37 @@ mod tests {
             "--to: nvgre has no ports; 10.0.0.2 without :4789 is allowed"
         );
         assert!(refused("--encap vxlan --vni 7 --from fd00::1 --to 10.0.0.2").contains("two of one family are expected"));
+    }
+
+    fn sent(arguments: &str) -> Result<send::Plan, String> {
+        let words = format!("overlay-replay send {arguments}");
+        match Flags::try_parse_from(words.split_whitespace()) {
+            Ok(Flags { command: Some(Command::Send(send)), .. }) => send.plan(),
+            Ok(_) => Err("another command".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn packets_are_sent_as_they_were_captured_unless_one_pace_is_given() {
+        let plan = sent("a=b.pcap=eth0 two.pcap=eth1").unwrap();
+        assert_eq!(plan.pairs, [("a=b.pcap".into(), "eth0".to_owned()), ("two.pcap".into(), "eth1".to_owned())]);
+        assert_eq!((plan.pace, plan.passes, plan.duration), (Pace::Capture(1.0), 1, None));
+        assert_eq!(sent("--pps 1e5 --loop 0 --duration 0.5 a=eth0").unwrap().pace, Pace::Packets(100_000.0));
+        assert_eq!(sent("--duration 1e300 a=eth0").unwrap().duration, Some(Duration::from_nanos(u64::MAX)));
+        for (words, said) in [
+            ("", "CAPTURE=INTERFACE"),
+            ("a.pcap", "CAPTURE=INTERFACE is expected"),
+            ("=eth0", "CAPTURE=INTERFACE is expected"),
+            ("--pps 0 a=eth0", "a number above 0 is expected"),
+            ("--mbps nan a=eth0", "a number above 0 is expected"),
+            ("--pps 5 --topspeed a=eth0", "cannot be used with"),
+            ("--loop 2 -- -=eth0", "standard input can be read only once"),
+            ("-- -=eth0 -=eth1", "standard input can be read only once"),
+        ] {
+            let refusal = sent(words).unwrap_err();
+            assert!(refusal.contains(said), "{words}: {refusal}");
+        }
     }
 
     #[test]

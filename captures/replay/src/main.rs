@@ -1,14 +1,14 @@
-//! What would these packets be elsewhere, and what would become of them? `overlay-replay`.
+//! What would these packets be elsewhere, what would become of them, and how do they get onto a wire again? `overlay-replay`.
 //!
 //! ```text
 //!  edit:     capture ──► steps ──► capture        other tunnels, networks, addresses
 //!  engine:   capture ──► engine ──► lines, packets  the data path of overlayd, in the time of the capture
+//!  send:     capture ──► interface                 at the times that it had, or at a rate
 //!  generate: seed ──► capture, host                what nobody has captured
 //!  diff:     lines ──► what differs first ◄── lines
 //! ```
 //!
 //! `flags` reads the command line, `output` writes files whole or not at all, and each command has a room.
-#![forbid(unsafe_code)]
 
 mod edit;
 mod engine;
@@ -17,9 +17,10 @@ mod flags;
 mod generate;
 mod man;
 mod output;
+mod send;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use flags::{Command, Edit, Engine, Flags, Generate, GenerateFlag};
+use flags::{Command, Edit, Engine, Flags, Generate, GenerateFlag, Send};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         (Some(what), _) => print(what).map(|()| ExitCode::SUCCESS).map_err(|error| Failure::Failed(format!("standard output: {error}"))),
         (None, Some(Command::Edit(flags))) => edit(&flags),
         (None, Some(Command::Engine(flags))) => engine(&flags),
+        (None, Some(Command::Send(flags))) => send(&flags),
         (None, Some(Command::Generate(flags))) => make(&flags),
         (None, Some(Command::Diff { one, other })) => diff(&one, &other),
         (None, None) => Flags::command().error(ErrorKind::MissingSubcommand, "a command is expected; --help lists them").exit(),
@@ -97,6 +99,24 @@ fn engine(flags: &Engine) -> Result<ExitCode, Failure> {
     }
     complain(&fates.to_string());
     Ok(ExitCode::SUCCESS)
+}
+
+fn send(flags: &Send) -> Result<ExitCode, Failure> {
+    let (report, broken) = send::run(&flags.plan().map_err(Failure::Usage)?)?;
+    let text = match flags.json {
+        true => report.json().map(|line| line + "\n").map_err(|error| Failure::Failed(error.to_string()))?,
+        false => report.to_string(),
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // What was to be sent is sent, whoever reads of it.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Failure::Failed(format!("standard output: {error}"))),
+        _ => {}
+    }
+    match broken {
+        Some(error) => Err(error.into()),
+        None if report.is_complete() => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::from(PARTLY)),
+    }
 }
 
 fn make(flags: &Generate) -> Result<ExitCode, Failure> {

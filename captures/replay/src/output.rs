@@ -102,9 +102,17 @@ fn buffered(sink: impl Write, name: &str, fill: impl FnOnce(&mut dyn Write) -> R
 pub(crate) struct Progress {
     whole: u64,
     word: &'static str,
+    unit: Unit,
     shown: Option<Instant>,
     started: Instant,
     visible: bool,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Unit {
+    Bytes,
+    Packets,
 }
 
 /// Work that is done sooner shows nothing.
@@ -115,24 +123,39 @@ impl Progress {
     /// Over the bytes of a file.
     pub(crate) fn over(path: &Path, word: &'static str) -> Self {
         let whole = fs::metadata(path).ok().filter(fs::Metadata::is_file).map_or(0, |found| found.len());
-        Self { whole, word, shown: None, started: Instant::now(), visible: io::stderr().is_terminal() }
+        Self::new(whole, Unit::Bytes, word)
     }
 
-    /// So many bytes are done.
-    pub(crate) fn at(&mut self, bytes: u64) {
+    /// Over so many packets; over an unknown number for 0.
+    pub(crate) fn of_packets(whole: u64, word: &'static str) -> Self {
+        Self::new(whole, Unit::Packets, word)
+    }
+
+    fn new(whole: u64, unit: Unit, word: &'static str) -> Self {
+        Self { whole, word, unit, shown: None, started: Instant::now(), visible: io::stderr().is_terminal() }
+    }
+
+    /// So much is done.
+    pub(crate) fn at(&mut self, done: u64) {
+        if !self.visible {
+            return;
+        }
         let now = Instant::now();
-        if !self.visible || now - self.started < PATIENCE || self.shown.is_some_and(|shown| now - shown < STEP) {
+        if now - self.started < PATIENCE || self.shown.is_some_and(|shown| now - shown < STEP) {
             return;
         }
         self.shown = Some(now);
-        let mib = bytes >> 20;
+        let (count, unit) = match self.unit {
+            Unit::Bytes => (done >> 20, "MiB"),
+            Unit::Packets => (done, "packets"),
+        };
         // Of a compressed file, more comes out than its length.
         let line = match self.whole {
-            whole if whole >= bytes && whole > 0 => {
-                let percent = (u128::from(bytes) * 100 / u128::from(whole)) as usize;
-                format!("\r[{:<25}] {percent:>3} %, {mib} MiB {}", "#".repeat(percent / 4), self.word)
+            whole if whole >= done && whole > 0 => {
+                let percent = (u128::from(done) * 100 / u128::from(whole)) as usize;
+                format!("\r[{:<25}] {percent:>3} %, {count} {unit} {}", "#".repeat(percent / 4), self.word)
             }
-            _ => format!("\r{mib} MiB {}", self.word),
+            _ => format!("\r{count} {unit} {}", self.word),
         };
         // Nobody is harmed if it is not seen.
         let _ = io::stderr().write_all(line.as_bytes());

@@ -1,8 +1,8 @@
-//! Is what is said offline what happens? The same frames through overlayd and varpd in a lab, and through `engine` with the files that
+//! Is what is said offline what happens? The same capture sent through overlayd and varpd in a lab, and through `engine` with the files that
 //! they had: the same fate for each of them, in the same order. Needs root.
 //!
 //! ```text
-//!   h1: tenant ─ frames of a capture ─► VNIC ─► overlayd ◄─► varpd (map.json) ─► ul0 ◄── overlay-snoop -w live.pcapng
+//!   h1: tenant ─ overlay-replay send ─► VNIC ─► overlayd ◄─► varpd (map.json) ─► ul0 ◄── overlay-snoop -w live.pcapng
 //!   offline: the same capture, overlayd.json, map.json ─► engine ─► sent.pcapng
 //! ```
 
@@ -78,6 +78,13 @@ fn a_capture_has_the_same_fates_offline_as_on_a_host() {
         });
     }
     let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("frames.pcap");
+    let mut writer = overlay_captures::Writer::create(&capture, overlay_captures::Format::PcapNano).unwrap();
+    for (number, frame) in frames.iter().enumerate() {
+        let at = overlay_captures::Timestamp::new(1, number as u32 * 1_000_000);
+        writer.write(&overlay_captures::Record::new(LinkType::ETHERNET, at, frame)).unwrap();
+    }
+    writer.finish().unwrap();
     let live = folder.path().join("live.pcapng");
     let namespace = lab.host(1).name().to_owned();
     let words = ["--netns", &namespace, "-i", "ul0", "-w", live.to_str().unwrap(), "udp port 4789 and src host 10.88.0.1"];
@@ -85,9 +92,9 @@ fn a_capture_has_the_same_fates_offline_as_on_a_host() {
     snoop.wait_for_message("it to listen", |said| said.contains("listening"));
     let now = || daemon.client.overlay(&link(&overlay(77))).expect("an overlay");
     let before = now().counters;
-    for frame in &frames {
-        here.send_frame("t0", frame, 1).expect("a frame");
-    }
+    let ended = run(&format!("send --netns {} FOLDER/frames.pcap=t0", here.path().display()), folder.path());
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+    assert!(ended.stdout.starts_with("sent 40 packets, "), "{}", ended.stdout);
     daemon.wait("all frames to have an end", || {
         let now = now();
         now.counters.frames_in >= before.frames_in + frames.len() as u64 && (now.pending_bytes, now.lookups) == (0, 0)
@@ -97,14 +104,6 @@ fn a_capture_has_the_same_fates_offline_as_on_a_host() {
     let ended = snoop.end_with_open_input();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
 
-    // The same frames from a capture.
-    let capture = folder.path().join("frames.pcap");
-    let mut writer = overlay_captures::Writer::create(&capture, overlay_captures::Format::PcapNano).unwrap();
-    for (number, frame) in frames.iter().enumerate() {
-        let at = overlay_captures::Timestamp::new(1, number as u32 * 1_000_000);
-        writer.write(&overlay_captures::Record::new(LinkType::ETHERNET, at, frame)).unwrap();
-    }
-    writer.finish().unwrap();
     let config = daemon.paths.state().join("overlayd.json");
     std::fs::copy(config, folder.path().join("host.json")).unwrap();
     let ended = run("engine --config FOLDER/host.json -o FOLDER/lines.json -w FOLDER/sent.pcapng FOLDER/frames.pcap", folder.path());

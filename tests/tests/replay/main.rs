@@ -1,10 +1,11 @@
-//! overlay-replay as a user has it: captures edited and judged by tshark, captures carried through the engine, and what it says when
-//! something is wrong.
+//! overlay-replay as a user has it: captures edited and judged by tshark, captures carried through the engine or sent, and what it says
+//! when something is wrong.
 #![forbid(unsafe_code)]
 
 mod edit;
 mod engine;
 mod live;
+mod send;
 mod usage;
 
 #[path = "../overlayd/daemon.rs"]

@@ -42,6 +42,42 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
+fn a_full_disk_leaves_nothing_half_written() {
+    if !overlay_tests::is_root() {
+        overlay_tests::skip("replay::a_full_disk_leaves_nothing_half_written", "not root");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    run("generate --packets 5000 --host FOLDER -w FOLDER/frames.pcap", folder.path()).good();
+    std::fs::create_dir(folder.path().join("small")).unwrap();
+    let replay = overlay_tests::program("overlay-replay").display().to_string();
+    for words in [
+        "edit --encap vxlan --vni 1 --from 10.0.0.1 --to 10.0.0.2 -w small/out.pcap frames.pcap",
+        "engine --config host.json -o small/lines.json frames.pcap",
+        "engine --config host.json -o lines.json -w small/sent.pcapng frames.pcap",
+        "engine --config host.json --only 3 --save small/one.pcap -o small/lines.json frames.pcap",
+        "generate --packets 5000 -w small/out.pcap",
+    ] {
+        // In a mount namespace of its own, which is gone with its shell; the last packet fits, but nothing does beside what is there.
+        let line = format!(
+            "mount -t tmpfs -o size=64k none small; head -c 65536 /dev/zero > small/there 2>/dev/null; {replay} {words}; code=$?; ls small; exit $code"
+        );
+        let ended = overlay_tests::Run::new("unshare").args(["--mount", "bash", "-c", &line]).folder(folder.path()).end();
+        assert_eq!((ended.code, ended.stdout.as_str()), (1, "there\n"), "{words}: {}", ended.stderr);
+        assert!(ended.stderr.contains("No space left") && ended.stderr.lines().count() == 1, "{words}: {}", ended.stderr);
+        assert!(!folder.path().join("lines.json").exists(), "{words}: lines of packets that are not there");
+    }
+}
+
+#[test]
+fn a_place_that_no_packet_has_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = run("edit --set inner.vlan=7 -w FOLDER/out.pcap vxlan.pcap", folder.path());
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    assert!(ended.stderr.contains("--set inner.vlan: no packet has what it speaks of"), "{}", ended.stderr);
+}
+
+#[test]
 fn pages_and_completions_are_generated() {
     for (what, word) in
         [("man", ".TH overlay-replay 1"), ("bash", "complete -F"), ("zsh", "#compdef overlay-replay"), ("fish", "overlay-replay")]

@@ -10,6 +10,7 @@ mod live;
 mod lookup;
 mod measure;
 mod page;
+mod replay;
 mod table;
 mod top;
 mod traffic;
@@ -27,6 +28,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("lookup", |workspace, words| plain(words).and_then(|()| lookup::run(workspace))),
     ("table", |workspace, words| plain(words).and_then(|()| table::run(workspace))),
     ("top", top::run),
+    ("replay", replay::run),
     ("datapath", datapath::run),
     ("probes", datapath::probes::run),
 ];

@@ -148,6 +148,9 @@ fn blank(frame: &mut Frame, layers: &Layers) -> Result<(), Refusal> {
             Body::Icmp(header) if matches!(header.kind, 3 | 4 | 5 | 11 | 12) => quoted = Some(end),
             Body::Icmpv6(header) if header.is_error() => quoted = Some(end),
             Body::Icmpv6(header) if matches!(header.kind, Icmpv6::ROUTER_SOLICITATION..=Icmpv6::REDIRECT) => {
+                if fragment {
+                    blank_fragment(frame, layers, index)?;
+                }
                 kept = blank_discovery(frame, header, end);
                 continue;
             }

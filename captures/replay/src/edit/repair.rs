@@ -15,7 +15,7 @@ pub(crate) fn repair(old: &Frame, frame: &mut Frame, layers: &Layers, walker: &m
     let layers = &refreshed(layers, &frame.bytes);
     for index in (0..layers.all.len()).rev() {
         let layer = &layers.all[index];
-        match status(frame, layers, index) {
+        match checksum::verify(&frame.bytes, &layers.all, index) {
             None | Some(Status::Correct | Status::Zero) => {}
             Some(Status::Incorrect { expected }) => write(&mut frame.bytes, layer, expected)?,
             Some(Status::Partial) => {
@@ -35,13 +35,6 @@ pub(crate) fn repair(old: &Frame, frame: &mut Frame, layers: &Layers, walker: &m
         unread(old, frame, layers, index)?;
     }
     judge(frame, walker)
-}
-
-/// What a checksum is. One behind a fragment's tunnel header covers what is in the other fragments, too.
-fn status(frame: &Frame, layers: &Layers, index: usize) -> Option<Status> {
-    let status = checksum::verify(&frame.bytes, &layers.all, index)?;
-    let judged = matches!(status, Status::Incorrect { .. } | Status::Partial) && layers.all[index].kind() != LayerKind::Ipv4;
-    Some(if judged && is_in_fragment(layers, index) { Status::Unverifiable } else { status })
 }
 
 /// Whether a layer is in a fragment of a packet around it.
@@ -118,7 +111,7 @@ fn refreshed(layers: &Layers, bytes: &[u8]) -> Layers {
 fn judge(frame: &Frame, walker: &mut Walker) -> Result<(), Refusal> {
     let layers = frame.layers(walker);
     for (index, layer) in layers.all.iter().enumerate() {
-        if let Some(Status::Incorrect { .. } | Status::Partial) = status(frame, &layers, index) {
+        if let Some(Status::Incorrect { .. } | Status::Partial) = checksum::verify(&frame.bytes, &layers.all, index) {
             return Err(Refusal(Cow::Owned(format!(
                 "the checksum of {} at byte {} cannot be made right",
                 layer.kind().name(),

@@ -4,6 +4,7 @@
 
 use super::drive::{Packet, Sink};
 use super::script::Fate;
+use super::text::push_packet;
 use crate::output::OutputError;
 use overlay_api::{Answer, DropReason, LinkName, Lookup, PortId, RequestId, TargetRow, UnderlayId, Verdict};
 use overlay_captures::{Interface, LinkType, Record, Timestamp, Writer};
@@ -11,13 +12,16 @@ use overlay_decoder::{Mac, Ul3};
 use overlay_engine::{Time, Totals};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::io::Write;
 use std::ops::ControlFlow;
 
 /// One line.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Line<'a> {
+pub(super) enum Line<'a> {
+    /// Written by hand (`text`), which a test compares with this.
+    #[cfg(test)]
     Packet(PacketLine<'a>),
     Skipped {
         number: u64,
@@ -66,35 +70,42 @@ enum Line<'a> {
     },
 }
 
-#[derive(Serialize)]
-struct PacketLine<'a> {
-    number: u64,
-    timestamp: When,
+/// The line of a packet.
+#[cfg_attr(test, derive(Serialize))]
+pub(super) struct PacketLine<'a> {
+    pub(super) number: u64,
+    pub(super) timestamp: When,
     /// The VNIC that sent it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vnic: Option<&'a str>,
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub(super) vnic: Option<&'a str>,
     /// Where it came from on the underlay.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    underlay: Option<Ul3>,
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub(super) underlay: Option<Ul3>,
     /// The frame id, as probes have it.
-    frame: u64,
+    pub(super) frame: u64,
     /// What was taken for it, where it was not captured as it came.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    taken: Option<&'a str>,
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub(super) taken: Option<&'a str>,
     /// How long it has waited.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    waited_ns: Option<u64>,
-    #[serde(flatten)]
-    verdict: &'a Verdict,
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub(super) waited_ns: Option<u64>,
+    #[cfg_attr(test, serde(flatten))]
+    pub(super) verdict: &'a Verdict,
 }
 
 /// A time as text: seconds and nine decimals, as overlay-snoop has it.
 #[derive(Clone, Copy)]
-struct When(Timestamp);
+pub(super) struct When(pub(super) Timestamp);
 
 impl Serialize for When {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}.{:09}", self.0.seconds, self.0.nanoseconds))
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:09}", self.0.seconds, self.0.nanoseconds)
     }
 }
 
@@ -121,7 +132,9 @@ pub(crate) struct Recorder<'a> {
     packets: Option<Packets<'a>>,
     /// Where time zero of the engine is.
     pub(crate) origin: Timestamp,
-    trace: bool,
+    tells: Tells,
+    /// The line in hand.
+    text: Vec<u8>,
     vnics: HashMap<PortId, LinkName>,
     /// Of the packet in hand.
     pub(crate) vnic: Option<PortId>,
@@ -130,6 +143,17 @@ pub(crate) struct Recorder<'a> {
     pub(crate) fates: Fates,
     /// What went wrong with the output.
     pub(crate) problem: Option<OutputError>,
+}
+
+/// What lines are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tells {
+    /// What is known at the end.
+    Counts,
+    /// Also what becomes of each packet.
+    Packets,
+    /// Also what is asked and answered.
+    Trace,
 }
 
 /// A capture of what the engine sends and delivers.
@@ -146,7 +170,7 @@ impl<'a> Recorder<'a> {
         vnics: &[(LinkName, PortId)],
         underlays: &[(UnderlayId, Ul3)],
         origin: Timestamp,
-        trace: bool,
+        tells: Tells,
     ) -> Self {
         let mut index = 0;
         let mut named = |name: String| {
@@ -162,7 +186,8 @@ impl<'a> Recorder<'a> {
             out,
             packets,
             origin,
-            trace,
+            tells,
+            text: Vec::new(),
             vnics: vnics.iter().map(|(name, port)| (*port, name.clone())).collect(),
             vnic: None,
             underlay: None,
@@ -180,8 +205,18 @@ impl<'a> Recorder<'a> {
     }
 
     fn line(&mut self, line: &Line<'_>) -> ControlFlow<()> {
-        let written = serde_json::to_writer(&mut *self.out, line).map_err(std::io::Error::from).and_then(|()| self.out.write_all(b"\n"));
-        match written {
+        self.text.clear();
+        if let Err(error) = serde_json::to_writer(&mut self.text, line) {
+            self.problem.get_or_insert(OutputError(format!("a line: {error}")));
+            return ControlFlow::Break(());
+        }
+        self.write()
+    }
+
+    /// Writes the line in hand.
+    fn write(&mut self) -> ControlFlow<()> {
+        self.text.push(b'\n');
+        match self.out.write_all(&self.text) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 self.problem.get_or_insert(OutputError::of_io("the lines", &error));
@@ -192,7 +227,13 @@ impl<'a> Recorder<'a> {
 
     /// A packet comes in nowhere.
     pub(crate) fn skipped(&mut self, number: u64, at: Time, why: &str) -> ControlFlow<()> {
-        *self.fates.skipped.entry(why.to_owned()).or_insert(0) += 1;
+        match self.fates.skipped.get_mut(why) {
+            Some(count) => *count += 1,
+            None => drop(self.fates.skipped.insert(why.to_owned(), 1)),
+        }
+        if self.tells == Tells::Counts {
+            return ControlFlow::Continue(());
+        }
         let timestamp = self.when(at);
         self.line(&Line::Skipped { number, timestamp, why })
     }
@@ -248,21 +289,24 @@ impl Sink for Recorder<'_> {
                 }
             }
         }
+        if self.tells == Tells::Counts {
+            return ControlFlow::Continue(());
+        }
         // What a packet came as is said in its place.
         let first = waited.is_none();
-        let vnic = self.vnic.filter(|_| first).and_then(|port| self.vnics.get(&port)).cloned();
-        let taken = self.taken.clone().filter(|_| first);
         let line = PacketLine {
             number: packet.number,
             timestamp: self.when(now),
-            vnic: vnic.as_ref().map(LinkName::as_str),
+            vnic: self.vnic.filter(|_| first).and_then(|port| self.vnics.get(&port)).map(LinkName::as_str),
             underlay: self.underlay.filter(|_| first),
             frame: packet.frame,
-            taken: taken.as_deref(),
+            taken: self.taken.as_deref().filter(|_| first),
             waited_ns: waited,
             verdict,
         };
-        self.line(&Line::Packet(line))
+        self.text.clear();
+        push_packet(&mut self.text, &line);
+        self.write()
     }
 
     fn sent(&mut self, packet: Option<Packet>, now: Time, underlay: UnderlayId, to: Ul3, frame: &[u8]) -> ControlFlow<()> {
@@ -283,7 +327,7 @@ impl Sink for Recorder<'_> {
     }
 
     fn asked(&mut self, packet: Option<Packet>, now: Time, overlay: &LinkName, lookup: &Lookup, fate: &Fate) -> ControlFlow<()> {
-        if !self.trace {
+        if self.tells != Tells::Trace {
             return ControlFlow::Continue(());
         }
         let (answer, delay_ns) = match fate {
@@ -297,7 +341,7 @@ impl Sink for Recorder<'_> {
     }
 
     fn answered(&mut self, now: Time, request: RequestId, answer: &Answer, problem: Option<String>) -> ControlFlow<()> {
-        if !self.trace {
+        if self.tells != Tells::Trace {
             return ControlFlow::Continue(());
         }
         let to: &[Ul3] = if let Answer::Reach { to, .. } = answer { to } else { &[] };
@@ -306,7 +350,7 @@ impl Sink for Recorder<'_> {
     }
 
     fn state(&mut self, now: Time, overlay: &str, degraded: Option<&str>) -> ControlFlow<()> {
-        if !self.trace {
+        if self.tells != Tells::Trace {
             return ControlFlow::Continue(());
         }
         let timestamp = self.when(now);

@@ -18,12 +18,13 @@ mod script;
 mod setup;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use crate::output::{Output, OutputError, Progress};
 use drive::Driver;
 use entrance::{Assigned, Entrance};
-pub(crate) use lines::Fates;
 use lines::Recorder;
+pub(crate) use lines::{Fates, Tells};
 use overlay_api::{LinkName, file};
 use overlay_captures::{Chunk, Format, Reader, Record, Timestamp, Writer};
 use overlay_decoder::{Packet, Walker};
@@ -57,8 +58,8 @@ pub(crate) struct Plan {
     pub(crate) underlay_mtu: u32,
     /// The seed of flow hashes.
     pub(crate) seed: u64,
-    /// Whether lookups, answers and states are told.
-    pub(crate) trace: bool,
+    /// What lines are written.
+    pub(crate) tells: Tells,
     /// This packet alone.
     pub(crate) only: Option<u64>,
     /// Where lines go.
@@ -145,7 +146,7 @@ impl Job<'_> {
         // Of some packets nobody knows when they were captured: time begins with the first of which it is known.
         let mut origin = chunk.records().find_map(|record| record.timestamp);
         let underlays: Vec<_> = driver.stage.listeners.iter().map(|listener| (listener.id, listener.listen)).collect();
-        let mut recorder = Recorder::new(out, writer, &driver.stage.vnics, &underlays, origin.unwrap_or_default(), self.plan.trace);
+        let mut recorder = Recorder::new(out, writer, &driver.stage.vnics, &underlays, origin.unwrap_or_default(), self.plan.tells);
         let mut progress = Progress::over(&self.plan.input, "carried");
         let mut last = START;
         let mut flow = ControlFlow::Continue(());

@@ -45,7 +45,7 @@ impl Host {
             assigned: vec![],
             underlay_mtu: 1500,
             seed: 0,
-            trace: false,
+            tells: Tells::Packets,
             only: None,
             lines: path("lines.json"),
             packets: None,
@@ -126,7 +126,7 @@ fn the_first_frame_asks_and_the_others_know() {
 fn the_same_files_give_the_same_bytes() {
     let mut host = Host::with_frames();
     host.plan.packets = Some(host.path("sent.pcapng"));
-    host.plan.trace = true;
+    host.plan.tells = Tells::Trace;
     let outcome = |host: &Host| {
         run(&host.plan).unwrap();
         (fs::read(host.path("lines.json")).unwrap(), fs::read(host.path("sent.pcapng")).unwrap())
@@ -199,7 +199,7 @@ fn a_lost_answer_is_a_timeout_and_the_next_frame_asks_again() {
 #[test]
 fn questions_wait_for_an_answerer_that_is_away() {
     let mut host = Host::with_frames();
-    host.plan.trace = true;
+    host.plan.tells = Tells::Trace;
     host.plan.script =
         host.file("script.json", r#"{"version": 1, "answerer": [{"at_ns": 1, "away": "varpd restarts"}, {"at_ns": 500000000}]}"#);
     let fates = host.fates();
@@ -329,7 +329,7 @@ proptest! {
         host.plan.table = host.file("table.json", &table(&ends));
         let away = away.map(|at| json!({"version": 1, "answerer": [{"at_ns": at, "away": "gone"}, {"at_ns": at + 900_000_000_000_u64}]}));
         host.plan.script = away.and_then(|script| host.file("script.json", &script.to_string()));
-        host.plan.trace = true;
+        host.plan.tells = Tells::Trace;
         let lines = |jump_ns| {
             run_from(&host.plan, jump_ns).unwrap();
             fs::read_to_string(host.path("lines.json")).unwrap()
