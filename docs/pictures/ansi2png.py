@@ -47,7 +47,9 @@ def render(src,dst,cols=120,rows=40):
             if dim and not rev: f='#808080'
             X,Y=8+x*W,8+y*H
             if b: d.rectangle([X,Y,X+W-1,Y+H-1],fill=b)
-            d.text((X,Y),l[i],fill=f,font=B if bold else F)
+            eighths='▁▂▃▄▅▆▇█'.find(l[i])+1
+            if eighths: d.rectangle([X,Y+H-H*eighths//8,X+W-1,Y+H-1],fill=f)
+            else: d.text((X,Y),l[i],fill=f,font=B if bold else F)
             if ul: d.line([X,Y+H-2,X+W-1,Y+H-2],fill=f)
             x+=1;i+=1
     # Few colours: a picture of letters gets small.

@@ -8,6 +8,7 @@ if [ "${OVERLAY_PICTURES:-}" != inside ]; then
     OVERLAY_PICTURES=inside exec unshare --net --mount --pid --fork --kill-child --mount-proc -- "$0" "$(realpath "${1:-target/release}")" "$(realpath "${2:-$here}")"
 fi
 export PATH="$1:$PATH" TZ=UTC LC_ALL=C.UTF-8
+mkdir -p "$2"
 out=$2
 work=$(mktemp -d)
 # Namespaces of this run alone: nobody else sees them, and they end with it.
@@ -39,7 +40,10 @@ for n in 1 2; do
     ip -n tenant$n address add 10.0.0.$n/24 dev vnic$n
     ip -n tenant$n link set vnic$n up
 done
-ip netns exec tenant1 ping -q -i 0.02 10.0.0.2 >ping2.log &
+# Now more, now less, so that the graphs have something to show.
+while :; do
+    for every in 0.02 0.01 0.05 0.015 0.1 0.03; do timeout 2 ip netns exec tenant1 ping -q -i $every 10.0.0.2 || true; done
+done >ping2.log 2>&1 &
 ip netns exec tenant1 ping -q -i 0.2 10.0.0.9 >ping9.log &
 # Datagrams of a network that nobody has: a drop with an example.
 python3 -c '
@@ -56,7 +60,7 @@ draw() {
         sleep 2
         take "$screen-$1x$2"
     done
-    tmux -L pictures-$$ send-keys -t s 1
+    tmux -L pictures-$$ send-keys -t s 1 Down
     tmux -L pictures-$$ send-keys -t s Enter
     sleep 2
     take "details-$1x$2"
@@ -72,4 +76,5 @@ take() {
     python3 "$here/ansi2png.py" "$1.ansi" "$out/$1.png" "${1##*-}"
 }
 draw 80 24
+draw 100 28
 draw 120 40

@@ -270,3 +270,29 @@ fn a_million_targets_are_scrolled_through_and_sorted_by_their_window() {
     let most = rows.iter().map(|row| row.hits).max().unwrap();
     assert!(first == 0 && lines[0].1 == most && lines.is_sorted_by(|a, b| a.1 >= b.1), "{lines:?}");
 }
+
+#[test]
+fn whatever_a_recording_says_is_taken_and_printed() {
+    let first = crate::wish::Wish { limit: 10, ..crate::wish::Wish::first() };
+    let lines = (3..6).flat_map(|number| second(number, &first)).map(|told| serde_json::to_string(&told).unwrap() + "\n");
+    let session = lines.collect::<String>().into_bytes();
+    bolero::check!().with_type::<(u8, Vec<(u16, u8)>)>().for_each(|(screen, edits)| {
+        let mut bytes = session.clone();
+        for (place, byte) in edits.iter().take(30) {
+            let place = usize::from(*place) % bytes.len();
+            bytes[place] = *byte;
+        }
+        let mut state = State::new(["overlayd".to_owned()], (80, 24), TimeZone::UTC);
+        state.go(Screen::ALL[usize::from(*screen) % Screen::ALL.len()]);
+        // What is no line ends a recording; here the others go on, so that more of them is tried.
+        let told = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        state.handle_all(told);
+        act(&mut state, Action::Detail);
+        act(&mut state, Action::Last);
+        let _ = (state.detail(), state.diagnoses());
+        for format in [crate::batch::Format::Table, crate::batch::Format::Json, crate::batch::Format::Csv] {
+            let text = crate::batch::text(&state, format, 100, true);
+            assert!(!text.contains('\x1b') || format == crate::batch::Format::Csv, "{text:?}");
+        }
+    });
+}

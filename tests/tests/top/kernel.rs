@@ -110,7 +110,7 @@ fn the_kernels_own_reason_for_a_drop_is_named() {
     let lab = Lab::builder("top_reason").overlay(Overlay::vxlan(77)).build().expect("a lab comes up");
     let words = ["--kernel", "--kernel-drops", "--batch", "--json", "--screen", "drops", "-d", "0.5"];
     let watching = lab.host(1).spawn(program("overlay-top"), words).expect("overlay-top can be started");
-    let last = || watching.log().lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).last();
+    let last = || watching.log().lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).next_back();
     let wait = |what: &str, mut so: Box<dyn FnMut(&Value) -> bool + '_>| {
         overlay_lab::wait_until(what, Duration::from_secs(60), || last().is_some_and(|shown| so(&shown)))
             .unwrap_or_else(|error| panic!("{error}\n{}", watching.log()));
