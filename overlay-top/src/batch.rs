@@ -117,7 +117,7 @@ mod tests {
         let text = text(&state, Format::Csv, 2, true) + &text(&state, Format::Csv, usize::MAX, false);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 1 + 2 + 3);
-        assert!(lines[0].starts_with("timestamp,reason,overlay,vni,direction,count,rate,last,from,explanation"), "{text}");
+        assert!(lines[0].starts_with("timestamp,reason,overlay,vni,direction,count,rate,last,from,example,explanation"), "{text}");
         assert!(lines[1].starts_with("1767323055.000000000,pending-full,ov77,77,transmit,49,7.0,1767323055.000000000,overlayd,"), "{text}");
     }
 

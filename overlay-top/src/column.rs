@@ -1,6 +1,6 @@
 //! Which columns has a screen? One table each, which the terminal, JSON, CSV, sorting and filters all go by.
 
-use crate::rows::{EventRow, LookupRow, Moment, OverlayRow, TargetRow, VnicRow};
+use crate::rows::{EventRow, ExampleRow, LookupRow, Moment, OverlayRow, TargetRow, VnicRow};
 use crate::value::Value;
 
 /// What can be looked at.
@@ -270,6 +270,9 @@ impl Line for LookupLine {
         right("in_flight", "FLIGHT", 7, 0) = |l| Value::Count(l.row.in_flight);
         right("oldest", "OLDEST", 6, 1) = |l| Value::maybe(l.row.oldest_ns, Value::Age);
         right("rate", "ASK/s", 6, 1) = |l| Value::maybe(l.rate, Value::Rate);
+        right("p50", "P50", 6, 1) = |l| Value::maybe(l.row.p50_ns, Value::Wait);
+        right("p99", "P99", 6, 1) = |l| Value::maybe(l.row.p99_ns, Value::Wait);
+        right("max", "MAX", 6, 2) = |l| Value::maybe(l.row.max_ns, Value::Wait);
         right("asked", "ASKED", 7, 2) = |l| Value::Count(l.row.asked);
         right("answered", "ANSWERS", 7, 2) = |l| Value::Count(l.row.answered);
         right("timeouts", "TIMEOUT", 7, 3) = |l| Value::Count(l.row.timeouts);
@@ -303,6 +306,7 @@ pub(crate) struct DropLine {
     /// When it was last seen to grow.
     pub(crate) last: Option<Moment>,
     pub(crate) explanation: &'static str,
+    pub(crate) example: Option<ExampleRow>,
     pub(crate) stale: bool,
 }
 
@@ -316,6 +320,7 @@ impl Line for DropLine {
         right("rate", "DROP/s", 6, 0) = |l| Value::maybe(l.rate, Value::Rate);
         left("last", "LAST", 8, 2) = |l| Value::maybe(l.last, Value::Time);
         left("from", "FROM", 9, 5) = |l| Value::text(&l.from);
+        left("example", "EXAMPLE", 30, 7) = |l| Value::maybe_text(l.example.as_ref().map(|example| example.text.as_str()));
         left("explanation", "MEANING", 30, 6) = |l| Value::text(l.explanation);
     }
 
@@ -369,6 +374,25 @@ pub(crate) fn fit(heads: &[&'static Head], width: u16) -> Vec<(usize, u16)> {
         .collect()
 }
 
+/// The chosen columns, from the left on as far as they fit into `width` characters, and at least one; the last one gets what is left.
+pub(crate) fn fit_chosen(heads: &[&'static Head], chosen: &[usize], width: u16) -> Vec<(usize, u16)> {
+    let (mut used, mut fitting) = (0, Vec::new());
+    for (index, head) in chosen.iter().filter_map(|index| Some((*index, heads.get(*index)?))) {
+        let needed = head.width + u16::from(used > 0);
+        if used > 0 && used + needed > width {
+            break;
+        }
+        used += needed;
+        fitting.push((index, head.width));
+    }
+    if let Some((index, last)) = fitting.last_mut()
+        && !heads[*index].right
+    {
+        *last += width.saturating_sub(used);
+    }
+    fitting
+}
+
 /// The lines in the order of a column; those that are equal stay as they are.
 pub(crate) fn sort<L: Line>(lines: &mut [L], column: usize, descending: bool) {
     if let Some(column) = L::COLUMNS.get(column) {
@@ -390,6 +414,16 @@ mod tests {
             assert_eq!(names.len(), heads.len(), "{}", screen.name());
             assert!(heads.iter().all(|head| head.title.len() <= head.width.into()), "{}", screen.name());
         }
+    }
+
+    #[test]
+    fn chosen_columns_stand_as_they_were_chosen_and_end_at_the_edge() {
+        let heads = Screen::Drops.heads();
+        let at = |name: &str| heads.iter().position(|head| head.name == name).unwrap();
+        let chosen = [at("count"), at("reason"), at("overlay")];
+        assert_eq!(fit_chosen(&heads, &chosen, 60), [(at("count"), 7), (at("reason"), 18), (at("overlay"), 33)]);
+        assert_eq!(fit_chosen(&heads, &chosen, 40), [(at("count"), 7), (at("reason"), 32)]);
+        assert_eq!(fit_chosen(&heads, &chosen, 5), [(at("count"), 7)], "one at least; the edge cuts it");
     }
 
     #[test]

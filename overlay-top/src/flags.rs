@@ -31,7 +31,7 @@ Exit status:
 /// Without options it asks overlayd if that is there, and else the kernel. Sources can be combined. Keys: ? shows them.
 #[derive(Parser, Debug)]
 #[command(name = "overlay-top", version, after_help = EXAMPLES, max_term_width = 100, color = ColorChoice::Never, styles = Styles::plain())]
-#[command(group(ArgGroup::new("live").args(["overlayd", "kernel", "netns", "all_netns", "interfaces"]).multiple(true)))]
+#[command(group(ArgGroup::new("live").args(["overlayd", "kernel", "netns", "all_netns", "interfaces", "kernel_drops"]).multiple(true)))]
 pub(crate) struct Flags {
     /// Ask overlayd.
     #[arg(long, help_heading = "Sources")]
@@ -56,6 +56,10 @@ pub(crate) struct Flags {
     /// Learn from the traffic of this interface, or of any; repeatable.
     #[arg(short = 'i', long = "interface", value_name = "IFACE", help_heading = "Sources")]
     pub(crate) interfaces: Vec<String>,
+
+    /// Count the kernel's own drop reasons, too, in all namespaces (needs root and bpftrace).
+    #[arg(long, help_heading = "Sources")]
+    pub(crate) kernel_drops: bool,
 
     /// Play a capture (pcap, pcapng, snoop; also compressed).
     #[arg(short = 'r', long = "read", value_name = "FILE", conflicts_with_all = ["live", "replay"], help_heading = "Sources")]
@@ -122,7 +126,11 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) utc: bool,
 
-    /// Print the man page or a shell's completions.
+    /// Take keys and columns from FILE; otherwise from $XDG_CONFIG_HOME/overlay/top.toml if that is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Print the man page, a shell's completions, or a configuration file with all that it may have.
     #[arg(long, hide = true, value_enum)]
     pub(crate) generate: Option<GenerateFlag>,
 
@@ -136,6 +144,7 @@ pub(crate) struct Flags {
 pub(crate) enum GenerateFlag {
     Man,
     Bash,
+    Config,
     Zsh,
     Fish,
 }

@@ -13,11 +13,13 @@
 
 mod batch;
 mod column;
+mod config;
 mod filter;
 mod flags;
 mod keys;
 mod layout;
 mod man;
+mod rights;
 mod rows;
 mod run;
 mod source;
@@ -58,6 +60,7 @@ fn complain(sentence: &str, code: u8) -> ExitCode {
 fn generate(what: GenerateFlag) -> io::Result<()> {
     let mut command = Flags::command();
     let shell = match what {
+        GenerateFlag::Config => return io::stdout().write_all(config::default_file().as_bytes()),
         GenerateFlag::Man => return io::stdout().write_all(&man::page(command)?),
         GenerateFlag::Bash => clap_complete::Shell::Bash,
         GenerateFlag::Zsh => clap_complete::Shell::Zsh,

@@ -8,6 +8,19 @@ use std::fmt::Write as _;
 use std::io;
 
 const CLOSING: &str = "\
+.SH CONFIGURATION
+\\fB\\-\\-config\\fR, or else \\fI$XDG_CONFIG_HOME/overlay/top.toml\\fR (\\fI~/.config\\fR without that variable), is a file in TOML. What it does not
+say stays as it is; \\fBoverlay\\-top \\-\\-generate config\\fR prints all that there is.
+.TP
+[columns]
+For a screen the names of the columns that it has, from the left on; those that do not fit are left out at the right.
+.TP
+[sort]
+For a screen the column by which it is sorted at first; with a \\- in front the other way round.
+.TP
+[keys]
+For an action its keys, which it then has instead of the usual ones. A key that belongs to another action has to be taken from that first. Keys with
+Ctrl stay.
 .SH ENVIRONMENT
 .TP
 NO_COLOR
@@ -37,8 +50,8 @@ pub(crate) fn page(command: Command) -> io::Result<Vec<u8>> {
     let mut text = String::from_utf8_lossy(&page).into_owned();
     text.push_str(&sections(&String::from_utf8_lossy(&extra)));
     text.push_str(".SH KEYS\n");
-    for (keys, does) in keys::all() {
-        let _ = writeln!(text, ".TP\n\\fB{}\\fR\n{}", escaped(keys), escaped(does));
+    for (keys, does) in keys::Keys::default().all() {
+        let _ = writeln!(text, ".TP\n\\fB{}\\fR\n{}", escaped(&keys), escaped(does));
     }
     text.push_str(".SH COLUMNS\nNames as in filters, \\-\\-sort, JSON and CSV.\n");
     for screen in Screen::ALL {

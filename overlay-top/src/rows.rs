@@ -127,6 +127,23 @@ pub(crate) struct LookupRow {
     pub(crate) reached: Option<u64>,
     pub(crate) refused: Option<u64>,
     pub(crate) entries: Option<u64>,
+    /// How long answers of the last one to two minutes took: half of them at most, 99 of 100, the slowest.
+    pub(crate) p50_ns: Option<u64>,
+    pub(crate) p99_ns: Option<u64>,
+    pub(crate) max_ns: Option<u64>,
+    /// The same in a sentence, for all overlays of the plugin.
+    pub(crate) of_plugin: Option<String>,
+}
+
+/// Something that was dropped.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ExampleRow {
+    pub(crate) reason: String,
+    pub(crate) vni: Option<u32>,
+    pub(crate) at: Moment,
+    /// From where to where, and how long it was.
+    pub(crate) text: String,
 }
 
 /// Something that happened.
@@ -185,6 +202,8 @@ pub(crate) enum Report {
     Vnics { rows: Vec<VnicRow> },
     /// All of its lookups.
     Lookups { rows: Vec<LookupRow> },
+    /// The last example of what was dropped for each reason.
+    Examples { rows: Vec<ExampleRow> },
     /// The wanted targets.
     Targets(TargetPart),
     /// Something happened.

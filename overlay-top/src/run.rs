@@ -2,9 +2,12 @@
 
 use crate::batch::{self, Format};
 use crate::column::Screen;
+use crate::config;
 use crate::flags::Flags;
 use crate::keys;
+use crate::rights::{self, Visits};
 use crate::rows::Told;
+use crate::source::drops::KernelDrops;
 use crate::source::file::File;
 use crate::source::kernel::{KernelTables, Where};
 use crate::source::live::Interfaces;
@@ -18,7 +21,7 @@ use crate::wish::Board;
 use jiff::tz::TimeZone;
 use overlay_api::Paths;
 use overlay_captures::host::{Namespace, Survey};
-use overlay_decoder::Config;
+use overlay_decoder::Config as Decoding;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -75,11 +78,14 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Refusal> {
     if !flags.batch && !has_terminal {
         return Err(Refusal::Usage("standard input and output are no terminal; --batch prints without one".to_owned()));
     }
+    let config = config::Config::chosen(flags.config.as_deref()).map_err(Refusal::Failed)?;
     let paths = Paths::chosen(flags.root.clone(), std::env::var_os(overlay_api::paths::ROOT_VARIABLE));
     let sources = sources(flags, &paths).map_err(Refusal::Failed)?;
     let recorder = flags.record.as_deref().map(Recorder::create).transpose().map_err(Refusal::Failed)?;
+    let visits = if flags.all_netns || !flags.netns.is_empty() { Visits::Namespaces } else { Visits::Nowhere };
+    rights::give_up(visits).map_err(Refusal::Failed)?;
     let zone = if flags.utc { TimeZone::UTC } else { TimeZone::system() };
-    let mut state = State::new(sources.iter().map(|source| source.name()), (80, 24), zone);
+    let mut state = State::new(sources.iter().map(|source| source.name()), (80, 24), zone).with_config(config);
     state.go(flags.screen);
     if let Some((column, descending)) = &order {
         state.sort_by(flags.screen, column, *descending);
@@ -113,7 +119,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Refusal> {
 
 /// The sources that are asked for, or those that there are.
 fn sources(flags: &Flags, paths: &Paths) -> Result<Vec<AnySource>, String> {
-    let mut config = Config::default();
+    let mut config = Decoding::default();
     flags.port.iter().for_each(|(port, tunnel)| config.add_port(*port, *tunnel));
     if let Some(path) = &flags.read {
         return Ok(vec![Box::new(File::open(path.clone(), config, flags.batch)?)]);
@@ -136,7 +142,7 @@ fn sources(flags: &Flags, paths: &Paths) -> Result<Vec<AnySource>, String> {
     let is_host_without = is_default && sources.is_empty();
     if is_host_without {
         let survey = Survey::of(&chosen);
-        if survey.tunnels().next().is_none() {
+        if survey.tunnels().next().is_none() && !flags.kernel_drops {
             return Err(format!(
                 "nothing to show: overlayd is not running ({}), and the kernel has no tunnel device in this namespace; --all-netns looks into \
                  all, -i IFACE learns from traffic, -r FILE plays a capture",
@@ -151,6 +157,9 @@ fn sources(flags: &Flags, paths: &Paths) -> Result<Vec<AnySource>, String> {
     if !flags.interfaces.is_empty() {
         let namespaces = if flags.all_netns { Namespace::all().map_err(failed)?.readable } else { chosen };
         sources.push(Box::new(Interfaces::open(&flags.interfaces, &namespaces, config)?));
+    }
+    if flags.kernel_drops {
+        sources.push(Box::new(KernelDrops::start()));
     }
     Ok(sources)
 }
@@ -261,7 +270,7 @@ impl Session {
         let mut taken = Taken::take()?;
         let size = taken.screen.get_frame().area();
         self.state.handle_press(keys::Press::Size(size.width, size.height));
-        listen_to_keys(inputs);
+        listen_to_keys(inputs, self.state.config.keys.clone());
         let mut timing = Timing::default();
         let done = self.until_the_end(&mut taken, theme, &mut timing);
         drop(taken);
@@ -360,13 +369,13 @@ fn listen_to_signals(inputs: SyncSender<Input>, which: &[i32]) -> io::Result<()>
 }
 
 /// Passes on what the user does, in a thread.
-fn listen_to_keys(inputs: SyncSender<Input>) {
+fn listen_to_keys(inputs: SyncSender<Input>, keys: keys::Keys) {
     std::thread::spawn(move || {
         let pass_on = || {
             loop {
                 match crossterm::event::read() {
                     Ok(event) => {
-                        if let Some(press) = keys::press(&event)
+                        if let Some(press) = keys::press(&event, &keys)
                             && inputs.send(Input::Press(press)).is_err()
                         {
                             return;

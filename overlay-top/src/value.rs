@@ -25,6 +25,8 @@ pub(crate) enum Value<'a> {
     Bits(f64),
     /// Nanoseconds that passed.
     Age(u64),
+    /// Nanoseconds that something took, also less than a millisecond.
+    Wait(u64),
     /// A moment, as the reader's clock shows it.
     Time(u64),
 }
@@ -56,6 +58,7 @@ impl<'a> Value<'a> {
             Self::Bytes(bytes) => short(*bytes as f64, 1024.0),
             Self::Rate(rate) | Self::Bits(rate) => short(*rate, 1000.0),
             Self::Age(nanoseconds) => age(*nanoseconds),
+            Self::Wait(nanoseconds) => wait(*nanoseconds),
             Self::Time(moment) => clock(*moment),
         }
     }
@@ -67,7 +70,7 @@ impl<'a> Value<'a> {
             Self::Text(text) => text.as_ref().into(),
             Self::Mac(mac) => mac.to_string().into(),
             Self::Ul3(all) => all.iter().map(ToString::to_string).collect(),
-            Self::Number(n) | Self::Count(n) | Self::Bytes(n) | Self::Age(n) => (*n).into(),
+            Self::Number(n) | Self::Count(n) | Self::Bytes(n) | Self::Age(n) | Self::Wait(n) => (*n).into(),
             Self::Rate(rate) | Self::Bits(rate) => ((rate * 1000.0).round() / 1000.0).into(),
             Self::Time(moment) => format!("{}.{:09}", moment / 1_000_000_000, moment % 1_000_000_000).into(),
         }
@@ -103,7 +106,7 @@ impl<'a> Value<'a> {
     /// A number for its order; counters beyond 2^53 that differ by less than that are taken as equal.
     fn number(&self) -> f64 {
         match self {
-            Self::Number(n) | Self::Count(n) | Self::Bytes(n) | Self::Age(n) | Self::Time(n) => *n as f64,
+            Self::Number(n) | Self::Count(n) | Self::Bytes(n) | Self::Age(n) | Self::Wait(n) | Self::Time(n) => *n as f64,
             Self::Rate(rate) | Self::Bits(rate) => *rate,
             Self::None | Self::Text(_) | Self::Mac(_) | Self::Ul3(_) => 0.0,
         }
@@ -163,6 +166,15 @@ pub(crate) fn age(nanoseconds: u64) -> String {
     }
 }
 
+/// At most six characters: `0us`, `850us`, `3.4ms`, `12ms`, then as [`age`].
+pub(crate) fn wait(nanoseconds: u64) -> String {
+    match nanoseconds / 1000 {
+        microseconds @ 0..=999 => format!("{microseconds}us"),
+        microseconds @ 1000..=9999 => format!("{}.{}ms", microseconds / 1000, microseconds % 1000 / 100),
+        _ => age(nanoseconds),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +201,11 @@ mod tests {
     fn ages_are_told_in_two_units_at_most() {
         let shown = [12_000_000, 3_400_000_000, 59_999_999_999, 725 * 1_000_000_000, 11_520 * 1_000_000_000, 1_047_600 * 1_000_000_000];
         assert_eq!(shown.map(age), ["12ms", "3.4s", "59s", "12m05s", "3h12m", "12d03h"]);
+    }
+
+    #[test]
+    fn waits_are_told_in_the_unit_that_they_are_of() {
+        assert_eq!([900, 850_999, 3_450_000, 12_000_000, 3_400_000_000].map(wait), ["0us", "850us", "3.4ms", "12ms", "3.4s"]);
     }
 
     #[test]

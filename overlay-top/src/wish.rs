@@ -134,8 +134,8 @@ pub(crate) fn select<'r>(rows: impl IntoIterator<Item = &'r TargetRow>, wish: &W
 pub(crate) fn order(a: &TargetLine, b: &TargetLine, wish: &Wish) -> Ordering {
     let column: Option<&Column<TargetLine>> = TargetLine::COLUMNS.get(wish.sort);
     let wanted = column.map_or(Ordering::Equal, |column| (column.value)(a).compare(&(column.value)(b), wish.descending));
-    let key = |line: &TargetLine| (line.row.from.clone(), line.row.overlay.clone(), line.row.vni, line.row.mac);
-    wanted.then_with(|| key(a).cmp(&key(b)))
+    let (a, b) = (&a.row, &b.row);
+    wanted.then_with(|| (&a.from, &a.overlay, a.vni, a.mac).cmp(&(&b.from, &b.overlay, b.vni, b.mac)))
 }
 
 /// One part of several sources' parts, each from the first row on.

@@ -36,6 +36,8 @@ struct Found {
 pub(crate) struct Interfaces {
     name: String,
     found: Arc<Mutex<Found>>,
+    /// What is captured with, until the first look.
+    waiting: Option<(Live, Walker)>,
 }
 
 fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
@@ -83,7 +85,13 @@ impl Interfaces {
         let name = names.join(",");
         let found = Found { observed: Observed::new(&name), ended: Vec::new(), over: false, lost: 0 };
         let found = Arc::new(Mutex::new(found));
-        let (thread, walker) = (Arc::clone(&found), Walker::new(config));
+        Ok(Self { name, found, waiting: Some((live, Walker::new(config))) })
+    }
+
+    /// Starts the thread that captures, if it was not started yet: only now rights have been given up, which it is not to have.
+    fn start(&mut self) {
+        let Some((live, walker)) = self.waiting.take() else { return };
+        let thread = Arc::clone(&self.found);
         std::thread::spawn(move || {
             if let Err(why) = guarded(|| capture(live, walker, &thread)) {
                 let mut held = lock(&thread);
@@ -91,7 +99,6 @@ impl Interfaces {
                 held.over = true;
             }
         });
-        Ok(Self { name, found })
     }
 }
 
@@ -132,6 +139,7 @@ impl Source for Interfaces {
     }
 
     fn look(&mut self, wish: &Wish, telling: &mut Telling<'_>) {
+        self.start();
         let (overlays, events, notes, fault) = {
             let mut held = lock(&self.found);
             let lost =

@@ -1,5 +1,6 @@
 //! Who tells what is going on? Sources: a thread each, which looks when it is time or when something else is wanted.
 
+pub(crate) mod drops;
 pub(crate) mod file;
 pub(crate) mod kernel;
 pub(crate) mod live;

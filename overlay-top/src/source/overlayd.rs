@@ -7,10 +7,13 @@
 use super::{Input, Source, Telling, guarded, now};
 use crate::column::{Line, Screen, TargetLine};
 use crate::filter::{Test, Word};
-use crate::rows::{EventRow, LookupRow, OverlayRow, Report, TargetPart, TargetRow, Told, VnicRow};
+use crate::rows::{EventRow, ExampleRow, LookupRow, Moment, OverlayRow, Report, TargetPart, TargetRow, Told, VnicRow};
 use crate::state::MERGED_MAX;
-use crate::wish::{Wish, merge, select};
-use overlay_api::control::{Event, Happening, Order, Overlay, Status, TARGETS_MAX, TargetQuery, TargetSort, Vnic};
+use crate::value::wait;
+use crate::wish::{Wish, merge, order, select};
+use overlay_api::control::{
+    DropExample, Event, Happening, Order, Overlay, PluginWaits, Status, TARGETS_MAX, TargetQuery, TargetSort, Vnic,
+};
 use overlay_api::{DropReason, EntryState, Paths};
 use overlay_client::{Client, ClientError, VarpdClient};
 use std::collections::HashMap;
@@ -23,6 +26,8 @@ pub(crate) const NAME: &str = "overlayd";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Tables that are asked in one look.
 const TABLES_MAX: usize = 64;
+/// Columns in which all targets of an overlay have the same value.
+const CONSTANT: [&str; 3] = ["overlay", "vni", "from"];
 /// How long after its end it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -89,6 +94,8 @@ impl Overlayd {
         telling.say(Report::Health { fault: None });
         let rows = self.overlays.iter().map(|overlay| overlay_row(overlay, &waiting)).collect();
         telling.say(Report::Overlays { rows, unattributed: status.unattributed.drops.clone() });
+        let at = telling.at;
+        telling.say(Report::Examples { rows: status.examples.iter().map(|example| example_row(example, at)).collect() });
         telling.say(Report::Vnics { rows: vnics.into_iter().map(vnic_row).collect() });
         telling.say(Report::Lookups { rows: self.lookup_rows(&status, &waiting) });
         telling.say(Report::Notes { sentences: waiting.notes() });
@@ -143,6 +150,10 @@ impl Overlayd {
                 reached: counters.map(|counters| counters.reached),
                 refused: counters.map(|counters| counters.dropped),
                 entries: instance.and_then(|instance| instance.entries),
+                p50_ns: overlay.waits.p50_ns,
+                p99_ns: overlay.waits.p99_ns,
+                max_ns: overlay.waits.max_ns,
+                of_plugin: status.answerer.waits.iter().find(|of| of.plugin == overlay.search).and_then(of_plugin),
             }
         };
         asked.map(row).collect()
@@ -154,6 +165,10 @@ impl Overlayd {
         let tables: Vec<Overlay> = self.overlays.iter().filter(with_entries).filter(|overlay| may_have(overlay, wish)).cloned().collect();
         if let [table] = tables.as_slice() {
             return self.window(table, wish, wish.offset, wish.limit);
+        }
+        let pushed = push_down(wish.filter.words());
+        if is_constant(wish.sort) && pushed.exact && pushed.text.is_empty() {
+            return self.one_after_the_other(tables, wish);
         }
         // The first rows of each, up to the window's end.
         let needed = if wish.limit > MERGED_MAX { usize::MAX } else { (wish.offset + wish.limit).min(MERGED_MAX) };
@@ -174,8 +189,31 @@ impl Overlayd {
         if self.parts.len() < tables.len() {
             part.remark = Some(format!("{} of {} tables have been asked so far", self.parts.len(), tables.len()));
         } else if !wish.thorough && all > MERGED_MAX as u64 && wish.filter.is_empty() {
-            part.remark = Some(format!("the first {MERGED_MAX} of {all} targets can be scrolled to; t on an overlay shows all of its own"));
+            part.remark = Some(format!(
+                "the first {MERGED_MAX} of {all} targets can be scrolled to in this order; sorted by overlay or VNI all can, and t on an overlay \
+                 shows all of its own"
+            ));
             part.total = part.total.min(MERGED_MAX as u64);
+        }
+        Ok(part)
+    }
+
+    /// A window of all tables where each is sorted by what all of its rows have in common: they follow one another, and those are asked that
+    /// the window is in. So a million targets can be scrolled through.
+    fn one_after_the_other(&self, mut tables: Vec<Overlay>, wish: &Wish) -> Result<TargetPart, ClientError> {
+        let line = |table: &Overlay| TargetLine { row: empty_row(table), stale: false };
+        tables.sort_by(|a, b| order(&line(a), &line(b), wish));
+        let total = tables.iter().map(|table| table.targets as u64).sum();
+        let mut part = TargetPart { wish: wish.number, offset: wish.offset as u64, total, ..TargetPart::default() };
+        // Within a table addresses rise, whichever way the tables go.
+        let (rising, end) = (Wish { descending: false, ..wish.clone() }, wish.offset.saturating_add(wish.limit));
+        let mut first = 0;
+        for table in &tables {
+            let (offset, last) = (wish.offset.saturating_sub(first), first + table.targets);
+            if first < end && last > wish.offset {
+                part.rows.extend(self.window(table, &rising, offset, end.min(last) - first - offset)?.rows);
+            }
+            first = last;
         }
         Ok(part)
     }
@@ -237,6 +275,31 @@ impl Source for Overlayd {
     }
 }
 
+/// `VNI 99, 02:00:00:00:00:01 to 02:00:00:00:00:02, other end 10.0.0.2:4789, 60 bytes`
+fn example_row(example: &DropExample, now: Moment) -> ExampleRow {
+    let mut parts: Vec<String> = example.vni.iter().map(|vni| format!("VNI {vni}")).collect();
+    match (example.source, example.destination) {
+        (Some(source), Some(destination)) => parts.push(format!("{source} to {destination}")),
+        (None, Some(destination)) => parts.push(format!("to {destination}")),
+        _ => {}
+    }
+    parts.extend(example.peer.map(|peer| format!("other end {peer}")));
+    parts.push(format!("{} bytes", example.len));
+    let (reason, vni) = (example.reason.to_string(), example.vni.map(|vni| vni.get()));
+    ExampleRow { reason, vni, at: now.saturating_sub(example.age_ns), text: parts.join(", ") }
+}
+
+/// How long a plugin's answers take, for all of its overlays; none if it gave none in the last minutes.
+fn of_plugin(of: &PluginWaits) -> Option<String> {
+    let shown = |ns: Option<u64>| ns.map(wait);
+    let (half, most, slowest) = (shown(of.waits.p50_ns)?, shown(of.waits.p99_ns)?, shown(of.waits.max_ns)?);
+    Some(format!(
+        "plugin {}, all overlays together: half of the answers of the last minutes took at most {half}, 99 of 100 {most}, the slowest {slowest}; \
+         {} in flight, {} answered",
+        of.plugin, of.lookups, of.waits.answers
+    ))
+}
+
 /// Whether anything may wait for an answer.
 fn is_busy(overlay: &Overlay) -> bool {
     overlay.lookups > 0 || overlay.pending_bytes > 0
@@ -294,15 +357,18 @@ fn push_down(words: &[Word]) -> Pushed {
 
 /// Whether rows of a table can pass what the filter says of the overlay itself.
 fn may_have(overlay: &Overlay, wish: &Wish) -> bool {
-    let constant: Vec<usize> = ["overlay", "vni", "from"]
-        .iter()
-        .filter_map(|name| TargetLine::COLUMNS.iter().position(|column| column.head.name == *name))
-        .collect();
+    let constant: Vec<usize> =
+        CONSTANT.iter().filter_map(|name| TargetLine::COLUMNS.iter().position(|column| column.head.name == *name)).collect();
     let of_overlay =
         |word: &&Word| matches!(&word.test, Test::Contains(at, _) | Test::Is(at, _) | Test::Within(at, ..) if constant.contains(at));
     let words: Vec<&Word> = wish.filter.words().iter().filter(of_overlay).collect();
     let line = TargetLine { row: empty_row(overlay), stale: false };
     words.iter().all(|word| word.passes(&line, &|_| String::new()))
+}
+
+/// Whether all targets of an overlay have the same value in a column.
+fn is_constant(column: usize) -> bool {
+    TargetLine::COLUMNS.get(column).is_some_and(|column| CONSTANT.contains(&column.head.name))
 }
 
 fn sort_of(column: usize) -> TargetSort {

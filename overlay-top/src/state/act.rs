@@ -1,7 +1,7 @@
 //! What does a key do? Actions change how things are looked at, never what is known.
 
 use super::{Effect, Lines, Mode, State};
-use crate::column::{Screen, fit};
+use crate::column::Screen;
 use crate::filter::Filter;
 use crate::keys::{Action, Press};
 use crate::layout::{Layout, MIN};
@@ -97,7 +97,7 @@ impl State {
     /// Sorts by the next column that is visible: one that is not would look like no order at all.
     fn sort_beside(&mut self, by: isize) {
         let heads = self.lines.heads();
-        let visible = fit(&heads, self.size.0);
+        let visible = self.fitting(self.size.0);
         let look = self.look_mut();
         let place = visible.iter().position(|(index, _)| *index == look.sort).unwrap_or(0);
         let length = visible.len().max(1);
@@ -216,7 +216,7 @@ impl State {
     fn clicked_head(&mut self, column: u16) {
         let mut start = 0;
         let heads = self.lines.heads();
-        for (index, width) in fit(&heads, self.size.0.max(MIN.0)) {
+        for (index, width) in self.fitting(self.size.0.max(MIN.0)) {
             if (start..=start + width).contains(&column) {
                 let first = heads.get(index).is_some_and(|head| head.largest_first());
                 let look = self.look_mut();

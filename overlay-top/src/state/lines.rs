@@ -3,7 +3,7 @@
 use super::tell::is_of;
 use super::{Key, Known, Lines, State};
 use crate::column::{self, DropLine, Head, Line, LookupLine, OverlayLine, Rates, Screen, Signal, TargetLine, VnicLine};
-use crate::rows::{LookupRow, OverlayRow, VnicRow};
+use crate::rows::{ExampleRow, LookupRow, OverlayRow, VnicRow};
 use crate::value::{Value, printable};
 use crate::wish;
 use overlay_api::DropReason;
@@ -32,10 +32,14 @@ const KERNEL: [(&str, &str, &str); 5] = [
     ("rx-missed", "receive", "The kernel's device had no room for what came."),
 ];
 
+/// What all of the kernel's named reasons have in common.
+const NAMED: &str = "The kernel's own reason (skb_drop_reason), for packets of all network namespaces since overlay-top was started.";
+
 /// The direction and the meaning of a reason.
 fn meaning(reason: &str) -> (&'static str, &'static str) {
     match DropReason::from_name(reason) {
         Some(known) => (known.direction().name(), known.explanation()),
+        None if reason.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_') => ("-", NAMED),
         None => KERNEL.iter().find(|(name, ..)| *name == reason).map_or(("-", ""), |(_, way, meaning)| (way, meaning)),
     }
 }
@@ -116,8 +120,10 @@ impl State {
                 let (from, subject, vni) = key.clone();
                 let grown = self.grown.get(&(key, reason.to_owned())).copied().unwrap_or_default();
                 let stale = known.fault.is_some();
+                let of = |example: &&ExampleRow| example.reason == reason && (vni.is_none() || example.vni == vni);
+                let example = known.examples.iter().find(of).cloned();
                 let (reason, rate) = (reason.to_owned(), grown.rate);
-                lines.push(DropLine { from, subject, vni, reason, direction, count, rate, last: grown.last, explanation, stale });
+                lines.push(DropLine { from, subject, vni, reason, direction, count, rate, last: grown.last, explanation, example, stale });
             };
             for row in &known.overlays {
                 row.drops.iter().for_each(|(reason, count)| push(overlay_key(row), reason, *count));
@@ -154,11 +160,18 @@ impl State {
                 detail
             }
             Lines::Vnics(lines) => lines.get(cursor).map(|line| self.pairs(line, &line.row.name))?,
-            Lines::Lookups(lines) => lines.get(cursor).map(|line| self.pairs(line, &line.row.overlay))?,
+            Lines::Lookups(lines) => {
+                let line = lines.get(cursor)?;
+                let mut detail = self.pairs(line, &line.row.overlay);
+                detail.sentences.extend(line.row.of_plugin.clone());
+                detail
+            }
             Lines::Drops(lines) => {
                 let line = lines.get(cursor)?;
                 let mut detail = self.pairs(line, &line.reason);
                 detail.sentences.push(line.explanation.to_owned());
+                let example = line.example.as_ref().map(|example| format!("last example, {}: {}", self.clock(example.at), example.text));
+                detail.sentences.extend(example);
                 detail
             }
             Lines::Events(lines) => {
@@ -180,7 +193,7 @@ impl State {
         let (texts, pairs): (Vec<_>, Vec<_>) = cells.filter(|(_, value)| *value != Value::None).partition(|(_, value)| long(value));
         let pairs =
             pairs.into_iter().map(|(head, value)| (head.title.to_owned(), full(&value, &clock))).filter(|(_, text)| !text.is_empty());
-        let skip = ["explanation", "text"];
+        let skip = ["explanation", "example", "text"];
         let sentences = texts.into_iter().filter(|(head, _)| !skip.contains(&head.name));
         Detail {
             title: printable(title),

@@ -16,9 +16,10 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-use crate::column::{DropLine, LookupLine, OverlayLine, Screen, TargetLine, VnicLine};
+use crate::column::{self, DropLine, LookupLine, OverlayLine, Screen, TargetLine, VnicLine};
+use crate::config::Config;
 use crate::filter::Filter;
-use crate::rows::{EventRow, LookupRow, Moment, OverlayRow, Playback, TargetPart, VnicRow};
+use crate::rows::{EventRow, ExampleRow, LookupRow, Moment, OverlayRow, Playback, TargetPart, VnicRow};
 use crate::wish::Wish;
 pub(crate) use history::GRAPH_MAX;
 use history::History;
@@ -38,6 +39,7 @@ pub(crate) struct Known {
     pub(crate) overlays: Vec<OverlayRow>,
     /// Dropped for no overlay, by reason.
     pub(crate) unattributed: BTreeMap<String, u64>,
+    pub(crate) examples: Vec<ExampleRow>,
     pub(crate) vnics: Vec<VnicRow>,
     pub(crate) lookups: Vec<LookupRow>,
     pub(crate) targets: TargetPart,
@@ -137,6 +139,8 @@ pub(crate) struct State {
     asked: Vec<String>,
     /// Whether everything that is wanted is asked for, whatever is visible.
     everything: bool,
+    /// What the user's file says.
+    pub(crate) config: Config,
 }
 
 impl State {
@@ -168,6 +172,7 @@ impl State {
             effects: Vec::new(),
             asked,
             everything: false,
+            config: Config::default(),
         };
         // What grows, and what is new, is looked for first.
         for (screen, column) in [(Screen::Drops, "count"), (Screen::Events, "time")] {
@@ -176,6 +181,24 @@ impl State {
         state.sort_by(Screen::Targets, "mac", false);
         state.settle();
         state
+    }
+
+    /// The same, with the keys, columns and orders of the user's file.
+    pub(crate) fn with_config(mut self, config: Config) -> Self {
+        for (screen, column, descending) in &config.orders {
+            self.sort_by(*screen, column, *descending);
+        }
+        self.config = config;
+        self
+    }
+
+    /// The columns that fit into `width` characters: the user's as far as there is room, or else those of the highest rank.
+    pub(crate) fn fitting(&self, width: u16) -> Vec<(usize, u16)> {
+        let heads = self.lines.heads();
+        match self.config.columns.get(&self.lines.screen()) {
+            Some(chosen) => column::fit_chosen(&heads, chosen, width),
+            None => column::fit(&heads, width),
+        }
     }
 
     /// The same, for somebody who wants up to `limit` targets, whatever is visible: no terminal, or a recording.
@@ -208,6 +231,13 @@ impl State {
         if let (Some(column), Some(look)) = (column, self.looks.get_mut(&screen)) {
             (look.sort, look.descending) = (column, descending);
         }
+    }
+
+    /// By which column a screen is sorted, and whether the largest comes first.
+    pub(crate) fn order_of(&self, screen: Screen) -> (&'static column::Head, bool) {
+        let look = self.looks.get(&screen).unwrap_or(&NO_LOOK);
+        let heads = screen.heads();
+        (heads.get(look.sort).copied().unwrap_or(heads[0]), look.descending)
     }
 
     /// Filters a screen.

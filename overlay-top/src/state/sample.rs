@@ -2,7 +2,7 @@
 
 use super::State;
 use crate::column::Screen;
-use crate::rows::{EventRow, LookupRow, OverlayRow, Report, SECOND, TargetRow, Told, VnicRow};
+use crate::rows::{EventRow, ExampleRow, LookupRow, OverlayRow, Report, SECOND, TargetRow, Told, VnicRow};
 use crate::wish::{Wish, select};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -121,11 +121,23 @@ pub(crate) fn second(second: u64, wish: &Wish) -> Vec<Told> {
         asked: 10 + second,
         answered: 10,
         entries: Some(12),
+        p50_ns: Some(850_000),
+        p99_ns: Some(12_000_000),
+        max_ns: Some(3_400_000_000),
+        of_plugin: Some("plugin files, all overlays together: half of the answers of the last minutes took at most 850us".into()),
         ..LookupRow::default()
     };
     let mut reports = vec![
         Report::Health { fault: None },
         Report::Overlays { rows: overlays(second), unattributed },
+        Report::Examples {
+            rows: vec![ExampleRow {
+                reason: "unknown-vni".into(),
+                vni: Some(99),
+                at: BEGIN,
+                text: "VNI 99, 02:00:00:00:00:01 to 02:00:00:00:00:02, other end 10.88.0.2:4789, 68 bytes".into(),
+            }],
+        },
         Report::Vnics { rows: vec![vnic("v77", "up"), vnic("w77", "failed")] },
         Report::Lookups { rows: vec![lookup] },
         Report::Targets(select(&targets(), wish)),

@@ -14,8 +14,11 @@ impl State {
     }
 
     fn tell(&mut self, Told { at, by, report }: Told) {
-        let frozen =
-            self.paused && matches!(report, Report::Overlays { .. } | Report::Vnics { .. } | Report::Lookups { .. } | Report::Restart);
+        let frozen = self.paused
+            && matches!(
+                report,
+                Report::Overlays { .. } | Report::Examples { .. } | Report::Vnics { .. } | Report::Lookups { .. } | Report::Restart
+            );
         if frozen {
             return;
         }
@@ -35,6 +38,7 @@ impl State {
                 known.lookups = rows.clone();
                 self.count_lookups(at, &by, &rows);
             }
+            Report::Examples { rows } => known.examples = rows,
             // One that was asked for before, and comes late, would make the lines jump.
             Report::Targets(part) if part.wish < known.targets.wish => {}
             Report::Targets(part) => known.targets = part,
@@ -45,6 +49,7 @@ impl State {
             Report::Restart => {
                 known.overlays.clear();
                 known.unattributed.clear();
+                known.examples.clear();
                 known.vnics.clear();
                 known.lookups.clear();
                 // All of it is told again, up to the place.

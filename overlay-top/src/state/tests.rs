@@ -237,3 +237,62 @@ fn only_a_file_has_a_speed() {
     act(&mut state, Action::JumpBack);
     assert_eq!((state.wish().pace.speed, state.wish().pace.jumps, &state.message), (2.0, -10, &None));
 }
+
+#[test]
+fn a_million_targets_are_scrolled_through_and_sorted_by_their_window() {
+    const COUNT: u32 = 1_000_000;
+    let row = |number: u32| {
+        let [_, a, b, c] = number.to_be_bytes();
+        let hits = u64::from(number.wrapping_mul(2_654_435_761));
+        let first = super::sample::targets().swap_remove(0);
+        crate::rows::TargetRow { mac: overlay_decoder::Mac([2, 0, 0, a, b, c]), hits: Some(hits), ..first }
+    };
+    let rows: Vec<_> = (0..COUNT).map(row).collect();
+    let mut state = State::new(["overlayd".to_owned()], (80, 24), TimeZone::UTC);
+    state.go(Screen::Targets);
+    state.settle();
+    let answer = |state: &mut State| {
+        let part = crate::wish::select(&rows, state.wish());
+        assert!(part.rows.len() < 24, "a window, not a table");
+        state.handle_all([told(1, "overlayd", Report::Targets(part))]);
+        let Lines::Targets(first, lines) = &state.lines else { panic!("other lines") };
+        assert_eq!(state.total, COUNT as usize);
+        (*first, lines.iter().map(|line| (line.row.mac, line.row.hits)).collect::<Vec<_>>())
+    };
+    let (first, lines) = answer(&mut state);
+    assert_eq!((first, lines[0].0), (0, rows[0].mac));
+    act(&mut state, Action::Last);
+    let (first, lines) = answer(&mut state);
+    assert_eq!((first + lines.len(), lines.last().unwrap().0), (COUNT as usize, rows[COUNT as usize - 1].mac));
+    state.sort_by(Screen::Targets, "hits", true);
+    act(&mut state, Action::First);
+    let (first, lines) = answer(&mut state);
+    let most = rows.iter().map(|row| row.hits).max().unwrap();
+    assert!(first == 0 && lines[0].1 == most && lines.is_sorted_by(|a, b| a.1 >= b.1), "{lines:?}");
+}
+
+#[test]
+fn whatever_a_recording_says_is_taken_and_printed() {
+    let first = crate::wish::Wish { limit: 10, ..crate::wish::Wish::first() };
+    let lines = (3..6).flat_map(|number| second(number, &first)).map(|told| serde_json::to_string(&told).unwrap() + "\n");
+    let session = lines.collect::<String>().into_bytes();
+    bolero::check!().with_type::<(u8, Vec<(u16, u8)>)>().for_each(|(screen, edits)| {
+        let mut bytes = session.clone();
+        for (place, byte) in edits.iter().take(30) {
+            let place = usize::from(*place) % bytes.len();
+            bytes[place] = *byte;
+        }
+        let mut state = State::new(["overlayd".to_owned()], (80, 24), TimeZone::UTC);
+        state.go(Screen::ALL[usize::from(*screen) % Screen::ALL.len()]);
+        // What is no line ends a recording; here the others go on, so that more of them is tried.
+        let told = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        state.handle_all(told);
+        act(&mut state, Action::Detail);
+        act(&mut state, Action::Last);
+        let _ = (state.detail(), state.diagnoses());
+        for format in [crate::batch::Format::Table, crate::batch::Format::Json, crate::batch::Format::Csv] {
+            let text = crate::batch::text(&state, format, 100, true);
+            assert!(!text.contains('\x1b') || format == crate::batch::Format::Csv, "{text:?}");
+        }
+    });
+}

@@ -2,7 +2,7 @@
 
 use super::detail::wrap;
 use super::{cut, put};
-use crate::keys;
+use crate::keys::Keys;
 use crate::value::printable;
 use crate::view::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -11,8 +11,8 @@ use ratatui::text::{Line, Span};
 const KEYS: usize = 15;
 
 /// Below the tabs, from line `first` of the table on.
-pub(super) fn draw(buffer: &mut Buffer, theme: Theme, first: usize, height: u16) {
-    let all = keys::all();
+pub(super) fn draw(buffer: &mut Buffer, theme: Theme, keys: &Keys, first: usize, height: u16) {
+    let all = keys.all();
     let width = buffer.area.width;
     let rows = usize::from(height.saturating_sub(2)).max(1);
     let first = first.min(all.len().saturating_sub(rows));

@@ -30,7 +30,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
     }
     put(buffer, 0, tab_line(state, theme, width), width);
     if let Mode::Help(first) = state.mode {
-        help::draw(buffer, theme, first, height);
+        help::draw(buffer, theme, &state.config.keys, first, height);
         return;
     }
     if state.mode == Mode::Said {

@@ -1,7 +1,7 @@
 //! How is a screen's table drawn? Heads, then lines; fixed columns, numbers flush right, colour for what signals.
 
 use super::{cut, put};
-use crate::column::{Head, Screen, Signal, fit};
+use crate::column::{Head, Screen, Signal};
 use crate::state::State;
 use crate::value::Value;
 use crate::view::theme::Theme;
@@ -15,7 +15,7 @@ const SIGNALLING: [&str; 10] = ["state", "drops", "drops_ps", "pending", "rate",
 pub(super) fn draw(buffer: &mut Buffer, state: &State, theme: Theme, top: u16, lines: usize) {
     let width = buffer.area.width;
     let heads = state.lines.heads();
-    let columns = fit(&heads, width);
+    let columns = state.fitting(width);
     let look = state.look();
     let mut spans = Vec::new();
     for (place, (index, width)) in columns.iter().enumerate() {

@@ -113,6 +113,7 @@ mod control;
 mod counters;
 pub mod ecn;
 pub mod encap;
+mod examples;
 pub mod inner;
 mod outbox;
 pub mod outer;
@@ -121,6 +122,7 @@ mod settings;
 mod target;
 mod time;
 pub mod toobig;
+mod waits;
 mod worker;
 mod world;
 
@@ -130,7 +132,9 @@ pub use control::{
     AnswerError, Control, Delivery, DeviceInfo, Event, Fault, Output, PortInfo, PortSpec, Refusal, Sending, SetTarget, Trace, UnderlayInfo,
 };
 pub use counters::Totals;
+pub use examples::Example;
 pub use outbox::{Content, Deliver, Outbox, OuterHeader, Transmit};
 pub use target::{Action as TargetAction, Event as TargetEvent, Step as TargetStep, Targets, step as target_step};
 pub use time::Time;
+pub use waits::{Recent, Waited, Waits};
 pub use worker::Worker;

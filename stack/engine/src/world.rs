@@ -6,6 +6,7 @@
 use crate::control::miss::Miss;
 use crate::counters::Counters;
 use crate::encap::{Carrier, Codec, Encapsulation};
+use crate::examples::Examples;
 use crate::outer::{Family, OuterRules, overhead};
 use crate::ping::Pings;
 use crate::target::Table;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) seed: u64,
     /// Counters of what belongs to no device: one set a worker, the last one the control half's.
     pub(crate) nobody: Box<[Counters]>,
+    /// Examples of what was dropped, in the same order.
+    pub(crate) examples: Box<[Examples]>,
 }
 
 /// A snapshot of the configuration.

@@ -31,6 +31,11 @@ impl Page {
         self.head(name, "gauge", help);
     }
 
+    /// Declares a summary; its samples follow: `name` with the label `quantile`, `name_sum` and `name_count`.
+    pub fn summary(&mut self, name: &str, help: &str) {
+        self.head(name, "summary", help);
+    }
+
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", help.replace('\\', "\\\\").replace('\n', " "));
     }

@@ -93,3 +93,29 @@ fn what_cannot_be_shown_is_refused_with_a_sentence() {
     refused(&["-b", "-r", &file, "--filter", "vnid:7"], 2, "--filter: vnid: not a column of overlays");
     refused(&["-b", "--netns", "no-such"], 1, "netns no-such: no such namespace");
 }
+
+#[test]
+fn a_file_says_how_a_screen_is_sorted_and_one_that_is_wrong_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("top.toml");
+    let (file, capture) = (path.display().to_string(), capture("vxlan.pcap"));
+    let macs = |text: &str| {
+        std::fs::write(&path, text).expect("a file");
+        let shown = shown(&["--config", &file, "-r", &capture, "--screen", "targets"]);
+        shown["rows"].as_array().expect("rows").iter().map(|row| row["mac"].as_str().expect("a MAC").to_owned()).collect::<Vec<_>>()
+    };
+    let plain = macs(&top(["--generate", "config"]).good());
+    assert_eq!(plain, ["02:08:20:0a:00:01", "02:08:20:0a:00:02"]);
+    assert_eq!(macs("[sort]\ntargets = \"-mac\"\n"), ["02:08:20:0a:00:02", "02:08:20:0a:00:01"]);
+    std::fs::write(&path, "[keys]\n\nquit = [\"qq\"]\n").expect("a file");
+    let ended = top(["-b", "-n", "1", "--config", &file, "-r", &capture]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
+    let said = format!("overlay-top: {file}:3: keys.quit: `qq` is no key; one character is, or Up, ");
+    assert!(ended.stderr.starts_with(&said), "{}", ended.stderr);
+    // The user's own, where nothing is said.
+    std::fs::create_dir(folder.path().join("overlay")).expect("a folder");
+    std::fs::rename(&path, folder.path().join("overlay/top.toml")).expect("a file");
+    let run = overlay_tests::Run::new(overlay_tests::program("overlay-top")).args(["-b", "-n", "1", "-r", &capture]);
+    let ended = run.env("XDG_CONFIG_HOME", folder.path().display().to_string()).end();
+    assert!(ended.code == 1 && ended.stderr.contains("/overlay/top.toml:3: keys.quit: "), "{}", ended.stderr);
+}

@@ -1,8 +1,9 @@
 //! What does overlay-top show of a host that runs none of our daemons? The kernel's tunnels and their tables, and what traffic shows.
 
 use crate::can_run;
+use crate::stack::send_unknown_vni;
 use overlay_lab::{Lab, Namespace, Overlay, UdpLoad};
-use overlay_tests::{ndjson, program};
+use overlay_tests::{Peer, ndjson, program};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -97,4 +98,49 @@ fn a_list_of_vnis_has_a_row_for_each() {
     let shown = batch(host, &["--filter", "name=vf0", "--sort", "vni"]);
     let vnis: Vec<&Value> = shown["rows"].as_array().unwrap().iter().map(|row| &row["vni"]).collect();
     assert_eq!(vnis, [&json!(100), &json!(102)], "{shown}");
+}
+
+#[test]
+fn the_kernels_own_reason_for_a_drop_is_named() {
+    const NAME: &str = "the_kernels_own_reason_for_a_drop_is_named";
+    const SENT: u64 = 17;
+    if !can_run(NAME) || Peer::find(&format!("top::{NAME}"), "bpftrace").is_none() {
+        return;
+    }
+    let lab = Lab::builder("top_reason").overlay(Overlay::vxlan(77)).build().expect("a lab comes up");
+    let words = ["--kernel", "--kernel-drops", "--batch", "--json", "--screen", "drops", "-d", "0.5"];
+    let watching = lab.host(1).spawn(program("overlay-top"), words).expect("overlay-top can be started");
+    let last = || watching.log().lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).next_back();
+    let wait = |what: &str, mut so: Box<dyn FnMut(&Value) -> bool + '_>| {
+        overlay_lab::wait_until(what, Duration::from_secs(60), || last().is_some_and(|shown| so(&shown)))
+            .unwrap_or_else(|error| panic!("{error}\n{}", watching.log()));
+    };
+    let starts = "kfree_skb: bpftrace is starting; what the kernel drops until then is not counted";
+    wait("bpftrace", Box::new(|shown| !shown["diagnoses"].as_array().is_some_and(|said| said.contains(&json!(starts)))));
+    let count = |shown: &Value| {
+        let rows = shown["rows"].as_array().expect("rows");
+        let row = rows.iter().find(|row| row["from"] == "kfree_skb" && row["reason"] == "VXLAN_VNI_NOT_FOUND");
+        row.map_or(0, |row| row["count"].as_u64().expect("a count"))
+    };
+    let before = last().map_or(0, |shown| count(&shown));
+    (0..SENT).for_each(|_| send_unknown_vni(&lab));
+    // Others may send such datagrams, too: the reason is the host's.
+    wait("the reason", Box::new(|shown| count(shown) >= before + SENT));
+}
+
+#[test]
+fn without_the_right_to_count_reasons_one_sentence_says_so() {
+    const NAME: &str = "without_the_right_to_count_reasons_one_sentence_says_so";
+    if !can_run(NAME) || Peer::find(&format!("top::{NAME}"), "setpriv").is_none() {
+        return;
+    }
+    let lab = Lab::builder("top_noright").overlay(Overlay::vxlan(77)).build().expect("a lab comes up");
+    let top = program("overlay-top").display().to_string();
+    let words =
+        ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", &top, "--kernel", "--kernel-drops", "--batch", "--json", "-d", "0.5"];
+    let watching = lab.host(1).spawn("setpriv", words).expect("overlay-top can be started");
+    let said =
+        |text: &str| text.contains("kfree_skb is gone since ") && text.contains("; that needs root and bpftrace") && text.contains("vx77");
+    overlay_lab::wait_until("the sentence", Duration::from_secs(60), || said(&watching.log()))
+        .unwrap_or_else(|error| panic!("{error}\n{}", watching.log()));
 }

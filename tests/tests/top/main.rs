@@ -5,9 +5,13 @@
 mod files;
 mod kernel;
 mod screen;
+mod slow;
 mod stack;
 mod terminal;
 
+#[path = "../overlayd/answerer.rs"]
+#[allow(dead_code, reason = "shared with the tests of overlayd, which use all of it")]
+mod answerer;
 #[path = "../overlayd/daemon.rs"]
 #[allow(dead_code, reason = "shared with the tests of overlayd, which use all of it")]
 mod daemon;

@@ -18,7 +18,7 @@ fn start(test: &str, host: &Host, size: (u16, u16)) -> Option<Screen> {
 }
 
 /// A datagram of VXLAN with a VNI that nobody has.
-fn send_unknown_vni(lab: &Lab) {
+pub(crate) fn send_unknown_vni(lab: &Lab) {
     let to = (lab.host(1).ipv4(), 4789);
     let mut datagram = vec![8, 0, 0, 0, 0, 0, 99, 0];
     datagram.extend([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
@@ -80,10 +80,13 @@ fn a_session_with_a_host_that_loses_its_answerer_and_gets_it_back() {
     screen.press(&["5"]);
     send_unknown_vni(&lab);
     screen.wait_line(&["unknown-vni", "(none)", "receive", "1"]);
+    screen.press(&["/", "reason=unknown-vni", "Enter"]);
+    screen.wait("no other reason", |text| text.contains("/reason=unknown-vni") && !text.contains("no-receiver"));
     screen.press(&["Enter"]);
     screen.wait("what it means", |text| {
         text.contains("── ") && text.lines().filter(|line| line.contains("No overlay on this socket")).count() >= 1
     });
+    screen.wait_line(&["last example, ", "VNI 99, 02:00:00:00:00:02 to 02:00:00:00:00:01, other end 10.88.0.2:", ", 68 bytes"]);
     screen.press(&["Escape"]);
     // A key that comes at once would be taken for one with Alt.
     screen.wait("no details", |text| !text.contains("── "));

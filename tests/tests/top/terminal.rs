@@ -74,3 +74,19 @@ fn while_it_is_stopped_and_it_comes_back() {
         is_given_back(&screen);
     }
 }
+
+#[test]
+fn no_thread_of_it_has_a_capability_left() {
+    let Some((screen, process)) = started("rights") else { return };
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
+    let mut threads = 0;
+    for task in tasks {
+        let status = std::fs::read_to_string(task.expect("a thread").path().join("status")).expect("its status");
+        let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("-").trim().to_owned();
+        assert_eq!((value("CapEff:"), value("CapPrm:"), value("NoNewPrivs:")), ("0".repeat(16), "0".repeat(16), "1".to_owned()));
+        threads += 1;
+    }
+    assert!(threads > 1, "a source is a thread");
+    screen.press(&["q"]);
+    is_given_back(&screen);
+}

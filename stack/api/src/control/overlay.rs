@@ -74,10 +74,46 @@ pub struct Overlay {
     pub pending_bytes: u64,
     /// Lookups that are not answered yet.
     pub lookups: u64,
+    /// How long answers to its lookups took.
+    #[serde(default)]
+    pub waits: Waits,
     /// What was counted since it was made, or since the daemon started.
     pub counters: Counters,
     /// Whether it is gone after a restart of the daemon.
     pub temporary: bool,
+}
+
+/// How long answers to lookups took: counts since the overlay was made, shares of the last one to two minutes. Lookups that ran out of time
+/// are not in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Waits {
+    /// Answers.
+    pub answers: u64,
+    /// Nanoseconds that they took together.
+    pub sum_ns: u64,
+    /// Half of the answers of the last minutes took at most so many nanoseconds (at most an eighth too large); none if there were none, as
+    /// the next two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<u64>,
+    /// 99 of 100 of them took at most so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<u64>,
+    /// The slowest took so many; exact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ns: Option<u64>,
+}
+
+/// How long the answers of a plugin took, for all overlays that have it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PluginWaits {
+    /// The plugin.
+    pub plugin: ModuleName,
+    /// Lookups that are not answered yet.
+    pub lookups: u64,
+    /// How long its answers took.
+    #[serde(flatten)]
+    pub waits: Waits,
 }
 
 /// An overlay to make: `POST /v1/overlays`.

@@ -1,7 +1,8 @@
 //! How is the daemon?
 
-use super::{Counters, Timestamp};
-use crate::ModuleName;
+use super::{Counters, PluginWaits, Timestamp};
+use crate::{DropReason, ModuleName};
+use overlay_decoder::{Mac, Ul3, Vni};
 use serde::{Deserialize, Serialize};
 
 /// A daemon, as `GET /v1/status` shows it.
@@ -22,8 +23,34 @@ pub struct Status {
     /// What of that was counted for no overlay: virtual networks that nobody has, ports that were gone.
     #[serde(default)]
     pub unattributed: Counters,
+    /// The last example of what was dropped, for each reason that anything was dropped for; in the order of the reasons.
+    #[serde(default)]
+    pub examples: Vec<DropExample>,
     /// Calls that were refused because whoever made them may not change anything.
     pub refused_calls: u64,
+}
+
+/// Something that was dropped: the last for its reason, or one that was dropped at most a tenth of a second before that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DropExample {
+    /// Why.
+    pub reason: DropReason,
+    /// Nanoseconds since.
+    pub age_ns: u64,
+    /// The virtual network; none if nothing says which, as the next three.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vni: Option<Vni>,
+    /// The inner source (VL2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Mac>,
+    /// The inner destination (VL2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Mac>,
+    /// The other end (UL3): who sent it, or who was to get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Ul3>,
+    /// Bytes: of the frame, or of the datagram where it came from the underlay.
+    pub len: u32,
 }
 
 /// Who answers lookups, and what came of it. Counts are since the daemon started, whoever answered.
@@ -54,6 +81,9 @@ pub struct Answerer {
     /// Connections that were refused: a foreign user, no greeting, another version, one too many.
     #[serde(default)]
     pub refused: u64,
+    /// How long answers took, for each plugin that an overlay asks.
+    #[serde(default)]
+    pub waits: Vec<PluginWaits>,
     /// Lookups that were sent to it.
     #[serde(default)]
     pub lookups: u64,

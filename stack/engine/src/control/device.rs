@@ -146,6 +146,8 @@ pub(super) struct Machine {
     /// What waits for answers.
     pub(super) waiting: Waiting,
     pub(super) lookups: usize,
+    /// How long answers took.
+    pub(super) waits: crate::waits::Waits,
     pub(super) ring: Ring,
     routes: HashMap<Route, Weak<Route>>,
     pub(super) ttl_ns: u64,
@@ -247,6 +249,7 @@ impl Control {
             queues: HashMap::new(),
             waiting: Waiting::default(),
             lookups: 0,
+            waits: crate::waits::Waits::default(),
             ring: Ring::default(),
             routes: HashMap::new(),
             ttl_ns: compiled.targets.1,

@@ -5,6 +5,7 @@ use super::miss::Parcel;
 use super::{Control, Delivery, Output, Sending};
 use crate::batch::Offload;
 use crate::encap::HEADROOM;
+use crate::examples::Example;
 use crate::inner::Inner;
 use crate::outbox::OuterHeader;
 use crate::time::Time;
@@ -239,6 +240,7 @@ impl Control {
             port.counters[self.writer].drop(reason);
         }
         let vni = view.vni;
+        self.keep(Example::new(reason, self.moment, Some(vni), clamp(parcel.len())), parcel.frame());
         overlay_probes::drop(parcel.id, Direction::Transmit as u8, vni.get(), clamp(parcel.len()), reason, parcel.question.destination);
         self.explained(parcel.id, || Verdict::Drop { vni: Some(vni), reason });
     }
@@ -258,6 +260,7 @@ impl Control {
     /// Drops a frame of a device that is gone: its counters are, too.
     pub(super) fn drop_nobodys(&mut self, parcel: &Parcel, reason: DropReason) {
         self.nobody().drop(reason);
+        self.keep(Example::new(reason, self.moment, None, clamp(parcel.len())), parcel.frame());
         let unknown = overlay_probes::VNI_UNKNOWN;
         overlay_probes::drop(parcel.id, Direction::Transmit as u8, unknown, clamp(parcel.len()), reason, parcel.question.destination);
         self.explained(parcel.id, || Verdict::Drop { vni: None, reason });

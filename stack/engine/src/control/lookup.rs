@@ -205,6 +205,7 @@ impl Control {
     /// # Errors
     /// If the answer does not count. The engine has dealt with it; this is for the log.
     pub fn handle_answer(&mut self, request: RequestId, answer: Answer, now: Time) -> Result<(), AnswerError> {
+        self.moment = now;
         self.settle(now);
         // What waits for the next who answers has been asked of nobody: an answer is a guess, or meant an earlier question.
         let asked = if self.lookups.unasked.contains(&request) { None } else { self.close(request) };
@@ -213,7 +214,8 @@ impl Control {
             overlay_probes::lookup_late(request.0, answer.name());
             return Err(AnswerError::Unknown(request));
         };
-        let Some(machine) = self.machines.get(&asked.device) else { return Err(AnswerError::Unknown(request)) };
+        let Some(machine) = self.machines.get_mut(&asked.device) else { return Err(AnswerError::Unknown(request)) };
+        machine.waits.add(now.since(asked.at), now);
         machine.view.count(self.writer).answers.add(1);
         let shown: &[overlay_decoder::Ul3] = if let Answer::Reach { to, .. } = &answer { to } else { &[] };
         let (waited, destination) = (now.since(asked.at), asked.question.destination);

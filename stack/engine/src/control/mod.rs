@@ -33,6 +33,7 @@ pub use underlay::UnderlayInfo;
 use crate::config::{Config, Limits};
 use crate::counters::{Counters, Totals};
 use crate::encap::Registry;
+use crate::examples::{Example, Examples};
 use crate::inner::Inner;
 use crate::time::Time;
 use crate::worker::{FrameIds, Worker, clamp};
@@ -42,7 +43,7 @@ use crossbeam_queue::ArrayQueue;
 use device::Machine;
 use lookup::Lookups;
 use overlay_api::{DeviceId, DropReason, Ids, PortId, UnderlayId, Verdict};
-use overlay_decoder::Mac;
+use overlay_decoder::{Mac, Vni};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use underlay::Place;
@@ -79,6 +80,8 @@ pub struct Control {
     next_sweep: Time,
     /// Counters of devices that were deleted.
     retired: Totals,
+    /// When it was last called: what is dropped between calls was dropped then.
+    moment: Time,
 }
 
 /// Ids are granted in turn, so that one comes again only after all others: frames that were under way when its owner was deleted are
@@ -112,6 +115,7 @@ impl Control {
             misses: ArrayQueue::new(config.limits.miss_queue.max(1)),
             seed: config.seed,
             nobody: sets(workers),
+            examples: Examples::sets(workers),
         });
         let all = (0..workers).map(|index| Worker::new(index, Arc::clone(&shared))).collect();
         let control = Self {
@@ -133,12 +137,14 @@ impl Control {
             next_settle: Time::ZERO,
             next_sweep: Time::ZERO,
             retired: Totals::default(),
+            moment: Time::ZERO,
         };
         Ok((control, all))
     }
 
     /// Time has passed: lookups run out of it, entries too.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.moment = now;
         self.settle(now);
         self.time_out_lookups(now);
         if now >= self.next_sweep {
@@ -157,6 +163,7 @@ impl Control {
 
     /// The next thing to do. It has to be done before the next call of anything here.
     pub fn poll_output(&mut self, now: Time) -> Option<Output> {
+        self.moment = now;
         if self.outputs.is_empty() {
             self.settle(now);
         }
@@ -186,6 +193,18 @@ impl Control {
         self.machines.get(&device).map(Machine::totals)
     }
 
+    /// How long answers to the lookups of a device took.
+    #[must_use]
+    pub fn device_waits(&self, device: DeviceId) -> Option<&crate::Waits> {
+        self.machines.get(&device).map(|machine| &machine.waits)
+    }
+
+    /// The last example of what was dropped for each reason, of all devices; at most a tenth of a second older than the last drop.
+    #[must_use]
+    pub fn examples(&self) -> Vec<Example> {
+        Examples::last(&self.shared.examples)
+    }
+
     /// What was counted for a port.
     #[must_use]
     pub fn port_totals(&self, port: PortId) -> Option<Totals> {
@@ -206,6 +225,10 @@ impl Control {
     pub fn lost(&mut self, sending: &Sending, reason: DropReason) {
         let machine = self.machines.get(&sending.device);
         machine.map_or_else(|| self.nobody(), |machine| machine.view.count(self.writer)).drop(reason);
+        self.keep(
+            Example { peer: Some(sending.outer.to), ..Example::new(reason, self.moment, Some(sending.vni), clamp(sending.bytes.len())) },
+            sending.bytes.get(sending.header_len.into()..).unwrap_or_default(),
+        );
         overlay_probes::drop(
             sending.frame,
             reason.direction() as u8,
@@ -237,7 +260,9 @@ impl Control {
             device.drop(reason);
         }
         port.inspect(|counters| counters.drop(reason));
-        let vni = machine.map_or(overlay_probes::VNI_UNKNOWN, |machine| machine.view.vni.get());
+        let vni = machine.map(|machine| machine.view.vni);
+        self.keep(Example::new(reason, self.moment, vni, clamp(delivery.bytes.len())), &delivery.bytes);
+        let vni = vni.map_or(overlay_probes::VNI_UNKNOWN, Vni::get);
         let port = format_args!("port {}", delivery.port);
         overlay_probes::drop(delivery.frame, reason.direction() as u8, vni, clamp(delivery.bytes.len()), reason, port);
     }
@@ -245,6 +270,11 @@ impl Control {
     /// The control half's own counters of what belongs to no device.
     fn nobody(&self) -> &Counters {
         &self.shared.nobody[self.writer]
+    }
+
+    /// Keeps what was dropped as the example of its reason.
+    fn keep(&self, example: Example, frame: &[u8]) {
+        self.shared.examples[self.writer].keep(example.reason, example.at, || example.of(frame));
     }
 
     fn explained(&mut self, frame: u64, verdict: impl FnOnce() -> Verdict) {

@@ -59,6 +59,7 @@ pub(super) struct NewRoute {
 impl Control {
     /// Workers have handed over frames. Says whether there are more than one call takes.
     pub fn handle_misses(&mut self, now: Time) -> bool {
+        self.moment = now;
         for _ in 0..self.limits.misses_per_call.max(1) {
             let Some(miss) = self.shared.misses.pop() else { return false };
             self.handle_miss(miss, now);

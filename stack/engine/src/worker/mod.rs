@@ -7,7 +7,9 @@ mod transmit;
 pub(crate) use transmit::question;
 
 use crate::counters::Counters;
+use crate::examples::Example;
 use crate::outbox::{Deliver, Outbox, Part, Transmit};
+use crate::time::Time;
 use crate::world::{Device, Shared, World};
 use overlay_api::DropReason;
 use std::fmt;
@@ -22,11 +24,13 @@ pub struct Worker {
     index: usize,
     shared: Arc<Shared>,
     ids: FrameIds,
+    /// Of the last batch: what the driver could not send or deliver was of that one.
+    moment: Time,
 }
 
 impl Worker {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
-        Self { index, shared, ids: FrameIds::of(index) }
+        Self { index, shared, ids: FrameIds::of(index), moment: Time::ZERO }
     }
 
     /// Which worker it is, counted from 0.
@@ -41,6 +45,10 @@ impl Worker {
         let device = world.devices.get(&transmit.device);
         overlay_probes::drop(transmit.frame, reason.direction() as u8, transmit.vni.get(), clamp(len), reason, transmit.outer.to);
         device.map_or(&self.shared.nobody[self.index], |device| device.count(self.index)).drop(reason);
+        self.keep(reason, || Example {
+            peer: Some(transmit.outer.to),
+            ..Example::new(reason, self.moment, Some(transmit.vni), clamp(len))
+        });
     }
 
     /// The deliveries of `out` were carried out, but for `untaken`: their places in [`Outbox::delivers`], in rising order, where the VNIC
@@ -81,6 +89,10 @@ impl Worker {
             let to = format_args!("port {}", deliver.port);
             overlay_probes::drop(deliver.frame, reason.direction() as u8, vni, deliver.len, reason, to);
             port.inspect(|counters| counters.drop(reason));
+            self.keep(reason, || Example {
+                destination: Some(deliver.to),
+                ..Example::new(reason, self.moment, device.map(|device| device.vni), deliver.len)
+            });
             return;
         }
         if deliver.part == Part::Received {
@@ -95,6 +107,12 @@ impl Worker {
                 counters.frames_out_bytes.add(deliver.len.into());
             }
         }
+    }
+
+    /// Keeps what was dropped as the example of its reason.
+    #[cold]
+    fn keep(&self, reason: DropReason, example: impl FnOnce() -> Example) {
+        self.shared.examples[self.index].keep(reason, self.moment, example);
     }
 
     /// This worker's counters of a device, or of nobody.

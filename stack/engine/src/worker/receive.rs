@@ -9,6 +9,7 @@ use super::{Worker, clamp};
 use crate::batch::{Arrival, Datagrams, Item, Offload};
 use crate::control::miss::Miss;
 use crate::ecn;
+use crate::examples::Example;
 use crate::inner::Inner;
 use crate::outbox::{Content, Deliver, Outbox, Part};
 use crate::ping::{Kind, Ping, Pong};
@@ -44,6 +45,7 @@ impl Worker {
     /// Every item ends in exactly one way: delivered to at least one port, taken as a ping, or dropped with a reason; each is counted so, what is delivered
     /// when [`Worker::settle`] is told.
     pub fn handle_datagrams(&mut self, underlay: UnderlayId, datagrams: &mut Datagrams, now: Time, out: &mut Outbox) {
+        self.moment = now;
         let shared = Arc::clone(&self.shared);
         let world = shared.world.load();
         let place = world.underlays.get(&underlay);
@@ -80,6 +82,13 @@ impl Worker {
             };
             if let Some(refusal) = refused {
                 self.refuse(&refusal, id, len, arrival.from, out);
+                self.keep(refusal.reason, || {
+                    let header =
+                        place.and_then(|place| place.encapsulation.decap(datagrams.bytes(item)).ok()).map(|decap| decap.header_len);
+                    let frame = header.and_then(|header| datagrams.bytes(item).get(header..)).unwrap_or_default();
+                    let example = Example { peer: Some(arrival.from), ..Example::new(refusal.reason, now, refusal.vni, len) };
+                    example.of(frame)
+                });
             }
         }
         overlay_probes::rx_batch(clamp(self.index), underlay.0, clamp(datagrams.items().len()), bytes);

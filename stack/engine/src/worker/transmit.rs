@@ -15,6 +15,7 @@ use crate::batch::{Frames, Item, Offload};
 use crate::control::miss::{Miss, Parcel};
 use crate::counters::Counters;
 use crate::encap::HEADROOM;
+use crate::examples::Example;
 use crate::inner::Inner;
 use crate::outbox::{Content, Deliver, Outbox, OuterHeader, Part, Transmit};
 use crate::target::{Entry, Event, OnFrame, Passage, Pinned, Route, Table, on_frame};
@@ -34,6 +35,7 @@ impl Worker {
     /// Every item ends in exactly one way: sent, delivered to ports of this host, handed to the control half, or dropped with a
     /// reason; each is counted so.
     pub fn handle_frames(&mut self, port: PortId, frames: &mut Frames, now: Time, out: &mut Outbox) {
+        self.moment = now;
         let shared = Arc::clone(&self.shared);
         let world = shared.world.load();
         let Some((device, from)) = world.ports.get(&port).and_then(|device| Some((device, device.port(port)?))) else {
@@ -54,7 +56,7 @@ impl Worker {
         let pinned = device.table().map(|table| (table, table.pin()));
         let table = pinned.as_ref().map(|(table, pinned)| (table.as_ref(), pinned));
         let sent = Sent::default();
-        let mut pass = Pass { worker: self, world: &world, device, from, table, frames, now, out, remote: None, ways: None, sent };
+        let mut pass = Pass { worker: self, world: &world, device, from, table, frames, now, out, remote: None, ways: None, sent, item: 0 };
         let mut last = None;
         for index in 0..pass.frames.items().len() {
             pass.frame(index, &mut last);
@@ -68,12 +70,14 @@ impl Worker {
     /// Frames of a port that is no longer there.
     fn nobodys(&mut self, port: PortId, frames: &Frames, out: &mut Outbox) {
         let (reason, counters) = (DropReason::PortGone, &self.shared.nobody[self.index]);
-        for item in frames.items() {
+        for (index, item) in frames.items().iter().enumerate() {
             let id = self.ids.next();
             counters.frames_in.add(1);
             counters.frames_in_bytes.add(item.len.into());
             counters.frames_in_packets.add(item.meta.packets(item.len as usize).into());
             counters.drop(reason);
+            self.shared.examples[self.index]
+                .keep(reason, self.moment, || Example::new(reason, self.moment, None, item.len).of(frames.bytes(index as u32)));
             let unknown = overlay_probes::VNI_UNKNOWN;
             overlay_probes::drop(id, Direction::Transmit as u8, unknown, item.len, reason, format_args!("port {port}"));
             out.explain(id, || Verdict::Drop { vni: None, reason });
@@ -147,6 +151,8 @@ struct Pass<'a, 'p> {
     /// The way of a point device, which has one only.
     ways: Option<Ways>,
     sent: Sent,
+    /// The frame in hand.
+    item: u32,
 }
 
 impl<'p> Pass<'_, 'p> {
@@ -154,6 +160,7 @@ impl<'p> Pass<'_, 'p> {
         let id = self.worker.ids.next();
         let Some(&Item { len, meta: offload, .. }) = self.frames.items().get(index) else { return };
         let (item, len) = (index as u32, len as usize);
+        self.item = item;
         let vni = self.device.vni.get();
         let Some(inner) = Inner::parse(self.frames.bytes(item)) else {
             return self.drop_it(id, len, DropReason::FrameTooShort, "");
@@ -502,6 +509,8 @@ impl<'p> Pass<'_, 'p> {
         self.from.counters[self.worker.index].drop(reason);
         overlay_probes::drop(id, Direction::Transmit as u8, self.device.vni.get(), clamp(len), reason, to);
         let vni = Some(self.device.vni);
+        let frame = self.frames.bytes(self.item);
+        self.worker.keep(reason, || Example::new(reason, self.now, vni, clamp(len)).of(frame));
         self.out.explain(id, || Verdict::Drop { vni, reason });
     }
 

@@ -43,6 +43,21 @@ fn of_daemon(page: &mut Page, status: &Status) {
         page.counter(&name, help);
         page.sample(&name, &[], count);
     }
+    let name = "overlayd_lookup_seconds";
+    page.summary(
+        name,
+        "How long answers to lookups took: shares of the last one to two minutes, sum and count of the overlays that there are.",
+    );
+    let seconds = |ns: u64| format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
+    for of in &status.answerer.waits {
+        let plugin = ("plugin", of.plugin.as_str());
+        for (share, ns) in [("0.5", of.waits.p50_ns), ("0.99", of.waits.p99_ns), ("1", of.waits.max_ns)] {
+            // What nobody has seen is not a number, in Prometheus' words.
+            page.sample(name, &[plugin, ("quantile", share)], ns.map_or_else(|| "NaN".to_owned(), seconds));
+        }
+        page.sample("overlayd_lookup_seconds_sum", &[plugin], seconds(of.waits.sum_ns));
+        page.sample("overlayd_lookup_seconds_count", &[plugin], of.waits.answers);
+    }
     page.counter("overlayd_refused_calls_total", "Calls that were refused because whoever made them may not change anything.");
     page.sample("overlayd_refused_calls_total", &[], status.refused_calls);
     let name = "overlay_unattributed_drops_total";
@@ -116,6 +131,7 @@ fn drops(page: &mut Page, name: &str, labels: &[(&str, &str)], counters: &Counte
 mod tests {
     use super::*;
     use crate::api::tests::fake;
+    use overlay_api::control::{PluginWaits, Waits};
     use overlay_engine::Totals;
     use std::collections::HashSet;
 
@@ -134,7 +150,10 @@ mod tests {
         overlay.counters.frames_in = 5;
         overlay.counters.drops.insert("too-big".to_owned(), 2);
         vnic.counters.drops.insert("refused".to_owned(), 3);
-        let page = numbers(&fake::status(), &[overlay, fake::overlay("ov1", 8)], &[vnic]).into_text();
+        let mut status = fake::status();
+        let waits = Waits { answers: 3, sum_ns: 1_500_000_000, p50_ns: Some(1_200_000), ..Waits::default() };
+        status.answerer.waits = vec![PluginWaits { plugin: "files".parse().unwrap(), lookups: 0, waits }];
+        let page = numbers(&status, &[overlay, fake::overlay("ov1", 8)], &[vnic]).into_text();
         for line in [
             "overlay_frames_in_total{overlay=\"ov0\",vni=\"7\"} 5",
             "overlay_frames_in_total{overlay=\"ov1\",vni=\"8\"} 0",
@@ -144,6 +163,10 @@ mod tests {
             "overlay_state{overlay=\"ov0\",vni=\"7\",state=\"up\"} 1",
             "overlay_state{overlay=\"ov0\",vni=\"7\",state=\"down\"} 0",
             "overlayd_answerer_attached 0",
+            "overlayd_lookup_seconds{plugin=\"files\",quantile=\"0.5\"} 0.001200000",
+            "overlayd_lookup_seconds{plugin=\"files\",quantile=\"0.99\"} NaN",
+            "overlayd_lookup_seconds_sum{plugin=\"files\"} 1.500000000",
+            "overlayd_lookup_seconds_count{plugin=\"files\"} 3",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
         }
@@ -153,7 +176,10 @@ mod tests {
                 current = rest.split(' ').next().unwrap();
                 assert!(declared.insert(current), "{current} is declared twice");
             } else if !line.starts_with('#') {
-                assert_eq!(line.split(['{', ' ']).next(), Some(current), "{line}");
+                let name = line.split(['{', ' ']).next().unwrap();
+                let name =
+                    if current == "overlayd_lookup_seconds" { name.trim_end_matches("_sum").trim_end_matches("_count") } else { name };
+                assert_eq!(name, current, "{line}");
             }
         }
     }

@@ -336,6 +336,7 @@ impl Room {
             uid: peer.map(|peer| peer.uid),
             plugins: attached.map_or_else(Vec::new, |attached| attached.plugins.names().cloned().collect()),
             refused,
+            waits: super::waits::of_plugins(self),
             lookups,
             answers,
             late_answers: self.control.nobodys_totals().late_answers,

@@ -5,17 +5,22 @@ use super::{Room, Vnic};
 use crate::sys::{Tap, TapSpec};
 use overlay_api::config::{StaticEntry, StaticTarget, VNIC_MTU_MIN};
 use overlay_api::control::{
-    Counters, Flushed, Happening, NewOverlay, NewVnic, Overlay, OverlayState, Problem, Property, SetProperty, SetTarget, Status, Trace,
-    TraceRequest, TracesRequest, VnicState,
+    Counters, DropExample, Flushed, Happening, NewOverlay, NewVnic, Overlay, OverlayState, Problem, Property, SetProperty, SetTarget,
+    Status, Trace, TraceRequest, TracesRequest, VnicState,
 };
 use overlay_api::{Access, DeviceConfig, DeviceId, Kind, LinkName, PropertySpec, Source, VnicConfig, control};
 use overlay_decoder::Mac;
-use overlay_engine::{DeviceInfo, DeviceSpec, PortSpec, Search, SetTarget as Target, Targets, Time, Totals};
+use overlay_engine::{DeviceInfo, DeviceSpec, Example, PortSpec, Search, SetTarget as Target, Targets, Time, Totals};
 use std::io::Read;
 use std::sync::Arc;
 
 /// The search that asks nobody.
 pub(super) const DIRECT: &str = "direct";
+
+fn shown_example(example: Example, now: Time) -> DropExample {
+    let Example { reason, at, vni, source, destination, peer, len } = example;
+    DropExample { reason, age_ns: now.since(at), vni, source, destination, peer, len }
+}
 
 impl Room {
     pub(crate) fn status(&self) -> Status {
@@ -27,6 +32,7 @@ impl Room {
             answerer: self.answerer(),
             counters: counters(&self.control.totals()),
             unattributed: counters(&self.control.nobodys_totals()),
+            examples: self.control.examples().into_iter().map(|example| shown_example(example, self.clock.now())).collect(),
             refused_calls: 0,
         }
     }
@@ -63,6 +69,7 @@ impl Room {
             targets: self.control.targets(info.id).map_or(0, |targets| targets.len()),
             pending_bytes: info.pending_bytes as u64,
             lookups: info.lookups as u64,
+            waits: super::waits::of_overlay(self, info.id, now),
             counters: counters(&self.control.device_totals(info.id).unwrap_or_default()),
             temporary: self.temporary.contains(name),
         })

@@ -18,6 +18,7 @@ mod ping;
 mod restore;
 mod rooms;
 mod search;
+mod waits;
 
 pub(crate) use door::{Closed, Door};
 pub(crate) use instances::Verifying;

@@ -48,6 +48,7 @@ pub(crate) fn status() -> Status {
         answerer,
         counters: Counters::default(),
         unattributed: Counters::default(),
+        examples: Vec::new(),
         refused_calls: 0,
     }
 }
@@ -68,6 +69,7 @@ pub(crate) fn overlay(called: &str, vni: u32) -> Overlay {
         targets: 0,
         pending_bytes: 0,
         lookups: 0,
+        waits: overlay_api::control::Waits::default(),
         counters: Counters::default(),
         temporary: false,
     }
