@@ -134,6 +134,15 @@ impl<M: Copy> Batch<M> {
         &mut self.buffers[buffer][HEADROOM..]
     }
 
+    /// The same with `room` bytes in front of them, for what a driver reads before an item in one piece with it; fewer if there is less
+    /// head room. The engine may write over them.
+    ///
+    /// # Panics
+    /// As [`space`](Self::space).
+    pub fn space_with_room(&mut self, buffer: usize, room: usize) -> &mut [u8] {
+        &mut self.buffers[buffer][HEADROOM.saturating_sub(room)..]
+    }
+
     /// Says that `range` of the space of `buffer` holds an item. Says whether it fits; nothing is added if not.
     pub fn push(&mut self, buffer: usize, range: Range<usize>, meta: M) -> bool {
         let Some(bytes) = self.buffers.get(buffer) else { return false };

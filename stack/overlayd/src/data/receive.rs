@@ -8,6 +8,12 @@ use overlay_engine::encap::Encapsulation;
 use overlay_engine::{Datagrams, Offload, Outbox, Worker};
 use std::sync::Arc;
 
+/// Bytes of a datagram below which it is a packet by itself, and no part of what a sender's TCP gave away in one piece.
+const SMALL: usize = 512;
+/// Small datagrams of a batch. They arrive at the tenant in one piece, too, and more of them at once is more than its socket may have
+/// room for before its program runs.
+const FEW: usize = 32;
+
 /// What a thread needs to receive. Keep it and use it again: it keeps its memory.
 #[derive(Debug)]
 pub(super) struct Receive {
@@ -49,7 +55,7 @@ impl Receive {
             return false;
         }
         let bytes: usize = datagrams.items().iter().map(|item| item.len as usize).sum();
-        *most = (BYTES * read / bytes.max(1)).clamp(1, datagrams.buffers());
+        *most = messages_like(read, bytes).min(datagrams.buffers());
         worker.find_uncut(*id, datagrams, |frame, mtu| {
             let segments = super_frame(frame, SegmentSize::FitsMtu(mtu))?;
             Some(Offload { checksum: None, segments: Some(segments) })
@@ -65,6 +71,12 @@ impl Receive {
     }
 }
 
+/// How many messages to ask for after `read` of them had so many bytes together.
+fn messages_like(read: usize, bytes: usize) -> usize {
+    let fit = (BYTES * read / bytes.max(1)).max(1);
+    if bytes < read * SMALL { fit.min(FEW) } else { fit }
+}
+
 /// Whether what the kernel took for datagrams of one size is one datagram with a super-frame of inner UDP, whose size that is.
 fn uncut_udp(encapsulation: &dyn Encapsulation, bytes: &[u8], size: u16) -> Option<Offload> {
     let decap = encapsulation.decap(bytes).ok()?;
@@ -75,4 +87,16 @@ fn uncut_udp(encapsulation: &dyn Encapsulation, bytes: &[u8], size: u16) -> Opti
 /// The queue of an underlay that this thread serves; none if it has fewer queues than there are threads.
 pub(super) fn mine(id: UnderlayId, underlay: &OpenUnderlay, queue: usize) -> Option<Source> {
     (queue < underlay.sockets.queues()).then(|| (id, Arc::clone(&underlay.encapsulation), underlay.sockets.queue(queue)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_has_whole_super_frames_and_few_small_datagrams() {
+        // 45 datagrams of 1,450 bytes are a super-frame; one that comes whole is of 62 KB.
+        assert_eq!((messages_like(32, 32 * 1450), messages_like(1, 62_000)), (180, 4));
+        assert_eq!((messages_like(32, 32 * 114), messages_like(1, 0), messages_like(2, 2 << 20)), (32, 32, 1));
+    }
 }

@@ -43,7 +43,7 @@ impl Transmit {
 fn read(tap: &TapQueue, frames: &mut Frames) {
     let mut bytes = 0;
     for buffer in 0..frames.buffers() {
-        match tap.read(frames.space(buffer)) {
+        match tap.read(frames.space_with_room(buffer, TapQueue::ROOM)) {
             Ok(Some((len, offload))) => {
                 frames.push(buffer, 0..len, offload);
                 bytes += len;

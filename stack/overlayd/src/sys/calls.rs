@@ -260,13 +260,20 @@ impl Incoming {
     pub(super) const EMPTY: Self = Self { from: Name::EMPTY, control: Control::EMPTY, len: 0, cut: false };
 }
 
-/// Receives what is there into the spaces of `batch`, at most `max` messages and as many as there are in `incoming`; their number.
-pub(super) fn receive(socket: BorrowedFd<'_>, batch: &mut Datagrams, max: usize, incoming: &mut [Incoming; BATCH]) -> Result<usize, Errno> {
-    let count = max.min(batch.buffers()).min(BATCH);
+/// Receives what is there into the spaces of `batch` from the buffer `first` on, at most `max` messages and as many as there are in
+/// `incoming`; their number.
+pub(super) fn receive(
+    socket: BorrowedFd<'_>,
+    batch: &mut Datagrams,
+    first: usize,
+    max: usize,
+    incoming: &mut [Incoming; BATCH],
+) -> Result<usize, Errno> {
+    let count = max.min(batch.buffers().saturating_sub(first)).min(BATCH);
     let mut headers = [empty_header(); BATCH];
     let mut spaces = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH];
     for (at, (header, message)) in headers.iter_mut().zip(incoming.iter_mut()).take(count).enumerate() {
-        let space = batch.space(at);
+        let space = batch.space(first + at);
         spaces[at] = libc::iovec { iov_base: space.as_mut_ptr().cast::<c_void>(), iov_len: space.len() };
         let header = &mut header.msg_hdr;
         header.msg_name = message.from.bytes.as_mut_ptr().cast();

@@ -19,7 +19,7 @@ use overlay_decoder::Mac;
 use overlay_engine::Offload;
 use smallvec::SmallVec;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -278,19 +278,24 @@ pub(crate) struct TapQueue {
 }
 
 impl TapQueue {
-    /// Reads a frame: its length and what is left to do to it; none if there is none. A frame longer than `space` is cut without notice:
-    /// 65,536 bytes and a header with tags are enough for any.
+    /// Bytes in front of a frame into which the kernel writes what is left to do to it.
+    pub(crate) const ROOM: usize = vnet::LEN;
+
+    /// Reads a frame to `space`, behind the first [`ROOM`](Self::ROOM) bytes, which it may write over: its length and what is left to do
+    /// to it; none if there is none. A frame longer than the rest of `space` is cut without notice: 65,536 bytes and a header with tags are
+    /// enough for any.
     ///
     /// # Errors
     /// What read(2) says; EBADFD if the interface has been removed.
     pub(crate) fn read(&self, space: &mut [u8]) -> io::Result<Option<(usize, Offload)>> {
-        let mut header = [0; vnet::LEN];
         loop {
-            match (&self.file).read_vectored(&mut [IoSliceMut::new(&mut header), IoSliceMut::new(space)]) {
+            // One piece: for a small frame a list of pieces is a tenth of the call.
+            match (&self.file).read(space) {
                 Ok(len) => {
-                    let Some(len) = len.checked_sub(vnet::LEN) else { return Err(ErrorKind::UnexpectedEof.into()) };
-                    let frame = space.get(..len).unwrap_or_default();
-                    return Ok(Some((len, vnet::decode(&header, frame))));
+                    let Some((header, frame)) = space.get(..len).and_then(|read| read.split_first_chunk()) else {
+                        return Err(ErrorKind::UnexpectedEof.into());
+                    };
+                    return Ok(Some((frame.len(), vnet::decode(header, frame))));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

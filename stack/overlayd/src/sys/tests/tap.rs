@@ -26,7 +26,7 @@ fn spec(name: &str, namespace: &Namespace) -> TapSpec {
 fn next(queue: &TapQueue, wanted: impl Fn(&[u8]) -> bool) -> (Vec<u8>, Offload) {
     let mut space = vec![0; SPACE];
     eventually("a frame from the tenant", || match queue.read(&mut space).unwrap() {
-        Some((len, offload)) if wanted(&space[..len]) => Some((space[..len].to_vec(), offload)),
+        Some((len, offload)) => Some((space[TapQueue::ROOM..][..len].to_vec(), offload)).filter(|(frame, _)| wanted(frame)),
         _ => None,
     })
 }
@@ -147,8 +147,9 @@ fn every_frame_comes_once_through_one_of_several_queues() {
         let before = ports.len();
         while let Some((len, _)) = queue.read(&mut space).unwrap() {
             // Ethernet, IPv4, UDP, two bytes of payload.
-            if len == 14 + 20 + 8 + 2 && space[23] == 17 {
-                ports.push(u16::from_be_bytes([space[42], space[43]]));
+            let frame = &space[TapQueue::ROOM..][..len];
+            if len == 14 + 20 + 8 + 2 && frame[23] == 17 {
+                ports.push(u16::from_be_bytes([frame[42], frame[43]]));
             }
         }
         used.push(ports.len() - before);
@@ -170,7 +171,7 @@ fn wire(one: &TapQueue, other: &TapQueue, stop: &AtomicBool) -> Vec<(SegmentKind
             while let Some((len, offload)) = from.read(&mut space).unwrap() {
                 idle = false;
                 cut.extend(offload.segments.map(|segments| (segments.kind, segments.size, segments.header_len, len)));
-                assert!(to.write(&[IoSlice::new(&space[..len])], &offload).unwrap());
+                assert!(to.write(&[IoSlice::new(&space[TapQueue::ROOM..][..len])], &offload).unwrap());
             }
         }
         if idle {

@@ -158,32 +158,41 @@ pub(crate) struct UnderlayQueue {
 }
 
 impl UnderlayQueue {
-    /// Receives what is there, at most `max` messages and 32, one into each buffer of `batch`, in place of what is in it. A message may
-    /// be several datagrams of one length (UDP_GRO), each of which is an item. `whole` is asked about such a message before it is divided, with
+    /// Receives what is there, at most `max` messages, one into each buffer of `batch`, in place of what is in it. A message may be
+    /// several datagrams of one length (UDP_GRO), each of which is an item. `whole` is asked about such a message before it is divided, with
     /// its bytes and that length: what it says is left to do, if it is one datagram after all. Says how many messages came: 0 if there
     /// was nothing.
     ///
     /// # Errors
-    /// What recvmmsg(2) says.
+    /// What recvmmsg(2) says, if nothing came.
     pub(crate) fn receive(&self, batch: &mut Datagrams, max: usize, whole: impl Fn(&[u8], u16) -> Option<Offload>) -> Result<usize, Errno> {
         batch.clear();
+        let max = max.min(batch.buffers());
         let mut incoming = [Incoming::EMPTY; BATCH];
-        let count = loop {
-            match calls::receive(self.listen.fd.as_fd(), batch, max, &mut incoming) {
-                Ok(count) => break count,
-                Err(Errno::EAGAIN) => return Ok(0),
-                Err(Errno::EINTR) => {}
+        let mut received = 0;
+        while received < max {
+            let asked = (max - received).min(BATCH);
+            let count = match calls::receive(self.listen.fd.as_fd(), batch, received, asked, &mut incoming) {
+                Ok(count) => count,
+                Err(Errno::EAGAIN) => break,
+                Err(Errno::EINTR) => continue,
+                // It says nothing about what has come; a fault that stays is told by the next call.
+                Err(_) if received > 0 => break,
                 Err(errno) => return Err(errno),
+            };
+            for (at, message) in incoming.iter().enumerate().take(count) {
+                if message.cut {
+                    self.cut.fetch_add(1, Relaxed);
+                } else {
+                    self.push(batch, received + at, message, &whole);
+                }
             }
-        };
-        for (buffer, message) in incoming.iter().enumerate().take(count) {
-            if message.cut {
-                self.cut.fetch_add(1, Relaxed);
-            } else {
-                self.push(batch, buffer, message, &whole);
+            received += count;
+            if count < asked {
+                break;
             }
         }
-        Ok(count)
+        Ok(received)
     }
 
     fn push(&self, batch: &mut Datagrams, buffer: usize, message: &Incoming, whole: &impl Fn(&[u8], u16) -> Option<Offload>) {
