@@ -60,8 +60,10 @@ const NEEDS: &[Need] = &[
     Need { package: "g++", presence: Presence::Program("g++"), tasks: &[Task::Test] },
     Need { package: "pkg-config", presence: Presence::Program("pkg-config"), tasks: &[Task::Test] },
     Need { package: "binutils", presence: Presence::Program("readelf"), tasks: &[Task::Test] },
-    // The store that mappings are kept in.
-    Need { package: "etcd-server", presence: Presence::Program("etcd"), tasks: &[Task::Test, Task::Bench] },
+    // The store that mappings are kept in, and its own tool; and certificates that have expired.
+    Need { package: "etcd-server", presence: Presence::Program("etcd"), tasks: &[Task::Test] },
+    Need { package: "etcd-client", presence: Presence::Program("etcdctl"), tasks: &[Task::Test] },
+    Need { package: "openssl", presence: Presence::Program("openssl"), tasks: &[Task::Test] },
     // Kills a daemon at a chosen system call.
     Need { package: "strace", presence: Presence::Program("strace"), tasks: &[Task::Test] },
     // A peer with Geneve, and the load of the data path's benchmark.

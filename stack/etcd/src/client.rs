@@ -269,8 +269,7 @@ impl Client {
     /// # Errors
     /// Those of any call; [`Error::Compacted`] if it has.
     pub async fn compact(&self, revision: i64) -> Result<(), Error> {
-        let done: HeaderResponse = self.call("/etcdserverpb.KV/Compact", CompactionRequest { revision, physical: true }).await?;
-        drop(done);
+        let _: HeaderResponse = self.call("/etcdserverpb.KV/Compact", CompactionRequest { revision, physical: true }).await?;
         Ok(())
     }
 
