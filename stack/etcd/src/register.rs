@@ -203,7 +203,7 @@ impl<R: FnMut(Report)> Registration<R> {
         if let Some(lease) = self.lease {
             self.client.keep_alive(lease).await?;
         }
-        let all = beats % LOOK_AGAIN == 0;
+        let all = beats.is_multiple_of(LOOK_AGAIN);
         self.dirty.extend(self.wanted.iter().filter(|(_, wanted)| all || wanted.clash.is_some()).map(|(mac, _)| *mac));
         Ok(())
     }
@@ -264,7 +264,7 @@ impl<R: FnMut(Report)> Registration<R> {
         let (entry, _) = self.client.get(entry_key.clone()).await?;
         let here = entry.as_ref().map(|held| (held.lease, is_at(&held.value, self.ul3)));
         if may(here, lease, wanted.had.contains(&None)) == May::Yield {
-            let whose = entry.as_ref().map_or_else(String::new, |held| whose(held));
+            let whose = entry.as_ref().map_or_else(String::new, whose);
             self.clash(mac, format!("{mac} is not registered: its entry is {whose}"));
             return Ok(true);
         }
