@@ -121,7 +121,7 @@ fn what_cannot_be_sent_is_named_and_the_rest_leaves() {
     assert!(ended.stdout.ends_with(&refused), "{}", ended.stdout);
 
     // What the capture cut off is left out, or sent with zeros.
-    let mut writer = Writer::create(&path("cut.pcap"), Format::Pcap).unwrap();
+    let mut writer = Writer::create(path("cut.pcap"), Format::Pcap).unwrap();
     let whole = frame(9, 200);
     writer.write(&Record::new(LinkType::ETHERNET, Timestamp::new(1, 0), &whole)).unwrap();
     writer.write(&Record::new(LinkType::ETHERNET, Timestamp::new(1, 0), &whole[..100]).with_len(200)).unwrap();
@@ -209,7 +209,7 @@ fn it_ends_when_told_and_says_what_it_did() {
     let said = report(&ended);
     assert_eq!((ended.code, said["ended"].as_str()), (0, Some("interrupted")), "{}", ended.stderr);
     heard.signal("INT");
-    heard.end_with_open_input();
+    assert_eq!(heard.end_with_open_input().code, 0);
 
     // The wire is cut meanwhile: what was sent is said, and why it is over.
     let running = send(&["--pps", "1000"]).start();

@@ -48,7 +48,8 @@ fn a_full_disk_leaves_nothing_half_written() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    run("generate --packets 5000 --host FOLDER -w FOLDER/frames.pcap", folder.path()).good();
+    let made = run("generate --packets 5000 --host FOLDER -w FOLDER/frames.pcap", folder.path());
+    assert_eq!(made.code, 0, "{}", made.stderr);
     std::fs::create_dir(folder.path().join("small")).unwrap();
     let replay = overlay_tests::program("overlay-replay").display().to_string();
     for words in [

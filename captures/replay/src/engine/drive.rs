@@ -24,6 +24,8 @@ use std::ops::ControlFlow;
 
 /// What happens, as it happens. A break ends it all: whoever writes it down cannot.
 pub(crate) trait Sink {
+    /// Whether packets that are sent are wanted; if not, none is put together.
+    fn keeps_packets(&self) -> bool;
     /// A packet's fate, or that it waits. `waited` is there if it has waited.
     fn verdict(&mut self, packet: Packet, waited: Option<u64>, now: Time, verdict: &Verdict) -> ControlFlow<()>;
     /// A packet leaves on an underlay.
@@ -144,7 +146,8 @@ impl Driver {
             }
             sink.verdict(Packet { number, frame: *frame }, None, now, verdict)?;
         }
-        for transmit in &self.out.transmits {
+        let keeps_packets = sink.keeps_packets();
+        for transmit in self.out.transmits.iter().filter(|_| keeps_packets) {
             let payload = self.frames.with_header(transmit.item, transmit.header_len.into());
             let packet = Some(Packet { number, frame: transmit.frame });
             let source = listen(&self.stage, transmit.underlay);

@@ -270,6 +270,10 @@ fn whose(packet: Option<Packet>) -> String {
 }
 
 impl Sink for Recorder<'_> {
+    fn keeps_packets(&self) -> bool {
+        self.packets.is_some()
+    }
+
     fn verdict(&mut self, packet: Packet, waited: Option<u64>, now: Time, verdict: &Verdict) -> ControlFlow<()> {
         let name = match verdict {
             Verdict::Transmit { .. } => "transmit",
