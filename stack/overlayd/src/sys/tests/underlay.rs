@@ -61,10 +61,11 @@ fn send(queue: &UnderlayQueue, messages: &[(OuterHeader, Option<u16>, &[u8])]) -
 
 /// `count` datagrams that come, and in how many messages they came.
 fn receive(queue: &UnderlayQueue, count: usize) -> (Vec<(Vec<u8>, Arrival)>, usize) {
-    let mut batch = Datagrams::new(32, 66_000);
+    // More than one call of the kernel fills.
+    let mut batch = Datagrams::new(48, 66_000);
     let (mut all, mut messages) = (Vec::new(), 0);
     eventually(&format!("{count} datagrams"), || {
-        messages += queue.receive(&mut batch, 32, |_, _| None).unwrap();
+        messages += queue.receive(&mut batch, 48, |_, _| None).unwrap();
         all.extend(batch.items().iter().enumerate().map(|(at, item)| (batch.bytes(at as u32).to_vec(), item.meta)));
         (all.len() >= count).then_some(())
     });
