@@ -72,6 +72,10 @@ const MINIMUM: &[(&str, &[&str])] = &[
         &["varpd:instance-start", "varpd:instance-stop", "varpd:plugin-load", "varpd:plugin-crash"],
     ),
     ("something is degraded, and restored", &["overlay:device-state", "varpd:instance-state", "varpd:mapping"]),
+    (
+        "the store that a mapping is kept in is read, has changed, is lost, has garbage",
+        &["varpd:store-resync", "varpd:store-change", "varpd:store-lost", "varpd:store-garbage"],
+    ),
     ("a mux opens, closes", &["overlay:underlay"]),
     ("an MTU changes", &["overlay:device-mtu"]),
     ("batches, workers", &["overlay:tx-batch", "overlay:rx-batch", "overlay:worker-wake"]),

@@ -16,7 +16,7 @@ const LEASE_CEILING: Duration = Duration::from_secs(120);
 fn up(lab: &Lab, number: u16, endpoint: &str) -> Host {
     let host = Host::start(lab.host(number));
     let listen = underlay(lab, number, Family::V4).to_string();
-    let properties = [("vxlan/listen_ip", &*listen), ("etcd/endpoints", endpoint), ("etcd/register", "on"), ("mtu", "1430")];
+    let properties = [("vxlan/listen_ip", &*listen), ("etcd/endpoints", endpoint), ("mtu", "1430")];
     let made = host.overlayd.client.create_overlay(&NewOverlay {
         name: link(&overlay(VNI)),
         encapsulation: "vxlan".parse().expect("a module"),

@@ -4,7 +4,7 @@ use crate::daemon::{CEILING, link};
 use crate::host::{Host, discover, overlay, underlay};
 use crate::stack::{NETWORK, Stack, VNI, bytes, frame};
 use crate::traffic::{connect, send};
-use crate::watch::{BY_PLUGINS, Fired, PLUGINS, Seen, Watch, bpftrace};
+use crate::watch::{BY_PLUGINS, BY_STORE, Fired, PLUGINS, STORE, Seen, Watch, bpftrace};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect as reach, socket};
 use overlay_api::config::StaticTarget;
 use overlay_api::control::{NewOverlay, NewVnic, PingEvent, PingRequest, PingTarget, SetTarget, TargetQuery};
@@ -148,7 +148,7 @@ fn every_probe_fires_and_says_what_the_daemons_count() {
     frame_bytes_are_those_of_the_frame(&seen);
 }
 
-/// The whole catalogue has fired, but for what only plugins of others fire.
+/// The whole catalogue has fired, but for what only plugins of others and a mapping in etcd fire.
 fn all_have_fired(seen: [&Seen; 2]) {
     let fired: BTreeSet<(&str, &str)> = ["overlay", "varpd"]
         .into_iter()
@@ -156,19 +156,21 @@ fn all_have_fired(seen: [&Seen; 2]) {
         .flat_map(|(provider, seen)| seen.counts.iter().filter(|(_, count)| **count > 0).map(move |(name, _)| (provider, *name)))
         .collect();
     let expected = CATALOGUE.iter().map(|probe| (probe.provider, probe.name));
-    let expected: BTreeSet<_> = expected.filter(|(provider, name)| *provider != "varpd" || !BY_PLUGINS.contains(name)).collect();
+    let expected: BTreeSet<_> =
+        expected.filter(|(provider, name)| *provider != "varpd" || !BY_PLUGINS.contains(name) && !BY_STORE.contains(name)).collect();
     let missing: Vec<_> = expected.difference(&fired).collect();
     assert!(missing.is_empty(), "never fired: {missing:?}");
-    plugins_fire_the_rest();
+    fire_the_rest(PLUGINS, &BY_PLUGINS);
+    fire_the_rest(STORE, &BY_STORE);
 }
 
-/// The tests of plugins name all that is left to them.
-fn plugins_fire_the_rest() {
-    let files = std::fs::read_dir(workspace().join(PLUGINS)).expect("the tests of plugins");
+/// These tests name all that is left to them.
+fn fire_the_rest(tests: &str, probes: &[&str]) {
+    let files = std::fs::read_dir(workspace().join(tests)).expect("tests");
     let read = |file: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(file.expect("a file").path()).expect("a text");
     let text: String = files.map(read).collect();
-    let named: Vec<&str> = BY_PLUGINS.into_iter().filter(|name| text.contains(name)).collect();
-    assert_eq!(named, BY_PLUGINS, "what {PLUGINS} has to fire");
+    let named: Vec<&str> = probes.iter().copied().filter(|name| text.contains(name)).collect();
+    assert_eq!(named, probes, "what {tests} has to fire");
 }
 
 /// Parts of one frame follow each other, and say what the other probes of the frame say.

@@ -57,6 +57,9 @@ impl Watched for VarpdClient {
 pub(crate) const BY_PLUGINS: [&str; 4] = ["answer-missing", "answer-late", "plugin-load", "plugin-crash"];
 /// Where it is tested that they fire.
 pub(crate) const PLUGINS: &str = "tests/tests/plugins";
+/// What only a mapping in etcd makes varpd fire, and where that is tested.
+pub(crate) const BY_STORE: [&str; 4] = ["store-resync", "store-change", "store-lost", "store-garbage"];
+pub(crate) const STORE: &str = "tests/tests/etcd";
 
 /// The probes of a provider that the daemons have. Their places are numbers in what bpftrace runs: names would take room that a program for
 /// the kernel does not have.

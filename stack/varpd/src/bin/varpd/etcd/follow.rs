@@ -172,16 +172,16 @@ impl Following {
     async fn watch(&mut self, client: &Client, backoff: &mut Backoff) -> End {
         // A store that was set up anew counts from the start: it would not say a word before it comes to our revision.
         let prefix = self.setup.layout.vnet(self.setup.vnet);
-        match client.get(prefix.clone().into_bytes()).await {
+        let mut is_behind = match client.get(prefix.clone().into_bytes()).await {
             Ok((_, revision)) if revision < self.revision => return End::Anew,
-            Ok(_) => {}
+            Ok((_, revision)) => revision > self.revision,
             Err(error) => return End::Failed(error),
-        }
+        };
         let mut watch = match client.watch(prefix.as_bytes(), self.revision + 1).await {
             Ok(watch) => watch,
             Err(error) => return End::Failed(error),
         };
-        let mut is_first = true;
+        let mut is_new = true;
         loop {
             let changes = tokio::select! {
                 changes = watch.next(PATIENCE) => changes,
@@ -189,12 +189,14 @@ impl Following {
             };
             match changes {
                 Ok(changes) => {
-                    if is_first {
-                        is_first = false;
+                    self.take(changes);
+                    // The first word is only that there is a watch. Whether what was missed can be had is said after it.
+                    if is_new && !is_behind {
+                        is_new = false;
                         backoff.worked();
                         self.contact();
                     }
-                    self.take(changes);
+                    is_behind = false;
                     self.keep();
                 }
                 Err(Error::Compacted(_)) => return End::Anew,

@@ -60,10 +60,10 @@ pub(super) fn declarations() -> Vec<Declaration> {
         text(CERT, None, "A file with our own certificate, PEM: an absolute path; with etcd/key."),
         text(KEY, None, "A file with the key of our certificate, PEM: an absolute path."),
         switch(CACHE, "on", "Whether what was known last is kept on disk, for a start while the store is away."),
-        // Who only reads needs no right to write.
+        // A network of hosts that register themselves needs no mapping by hand. Who may not write is told so once, and reads on.
         switch(
             REGISTER,
-            "off",
+            "on",
             "Whether this host's VNICs are written into the store, under a lease, with the inner addresses that they are heard to have.",
         ),
     ]
@@ -94,7 +94,7 @@ impl Setup {
         config.check().map_err(|error| format!("properties etcd/*: {error}"))?;
         let wanted = text(CACHE) != Some("off");
         let snapshot = wanted.then(|| cache.join(format!("etcd-{}.snapshot", instance.name)));
-        let registers = text(REGISTER) == Some("on");
+        let registers = text(REGISTER) != Some("off");
         Ok(Self { config, layout, vnet: instance.vnetid, snapshot, registers })
     }
 }
