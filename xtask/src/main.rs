@@ -52,7 +52,7 @@ const TASKS: &[Usage] = &[
         task: Task::Bench,
         word: "bench",
         arguments: "[NAME [OPTION..]]",
-        does: "measure and write docs/benchmarks.md; names: decode, live, engine, lookup, table, replay, top, datapath, probes (the last four: --quick)",
+        does: "measure and write docs/benchmarks.md; names: decode, live, engine, lookup, table, etcd, replay, top, datapath, probes (the last five: --quick)",
     },
     Usage {
         task: Task::Fuzz,

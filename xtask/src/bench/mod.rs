@@ -6,6 +6,7 @@
 mod datapath;
 mod decode;
 mod engine;
+mod etcd;
 mod live;
 mod lookup;
 mod measure;
@@ -27,6 +28,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("engine", |workspace, words| plain(words).and_then(|()| engine::run(workspace))),
     ("lookup", |workspace, words| plain(words).and_then(|()| lookup::run(workspace))),
     ("table", |workspace, words| plain(words).and_then(|()| table::run(workspace))),
+    ("etcd", etcd::run),
     ("top", top::run),
     ("replay", replay::run),
     ("datapath", datapath::run),
