@@ -10,6 +10,7 @@
 //! The store is a real etcd, as a process of the third host.
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod loss;
 mod mapping;
 mod probes;

@@ -70,8 +70,7 @@ impl Store {
 
     /// Says where a tenant is: its entry, with its addresses in it.
     pub(crate) fn map(&self, tenant: &Node, to: Ipv4Addr) -> i64 {
-        let value = format!("{{\"ip\":\"{to}\",\"port\":4789,\"arp\":\"{}\",\"ndp\":\"{}\"}}", tenant.ipv4(), tenant.ipv6());
-        self.put(&vl2(tenant.mac()), &value)
+        self.put(&vl2(tenant.mac()), &entry(tenant, to))
     }
 
     /// Removes a key.
@@ -131,6 +130,11 @@ fn run(host: &Namespace, address: Ipv4Addr, data: PathBuf, scheme: &str, more: &
     host.spawn("etcd", fixed.into_iter().chain(places).chain(more.iter().cloned())).expect("etcd can be started")
 }
 
+/// The entry of a tenant on a host.
+pub(crate) fn entry(tenant: &Node, to: Ipv4Addr) -> String {
+    format!("{{\"ip\":\"{to}\",\"port\":4789,\"arp\":\"{}\",\"ndp\":\"{}\"}}", tenant.ipv4(), tenant.ipv6())
+}
+
 /// The key of a MAC.
 pub(crate) fn vl2(mac: &str) -> String {
     Layout::default().key(&Key::Vl2(VNI.to_string().parse().expect("a VNI"), mac.parse().expect("a MAC")))
@@ -156,9 +160,14 @@ pub(crate) fn all_up(lab: &Lab, hosts: u16, store: &Store) -> Vec<Host> {
     for number in 1..=hosts {
         store.map(lab.tenant(number, VNI, 1), lab.host(number).ipv4());
     }
+    all_follow(lab, hosts, &store.endpoint())
+}
+
+/// The same, where the mapping is in whatever store is there.
+pub(crate) fn all_follow(lab: &Lab, hosts: u16, endpoints: &str) -> Vec<Host> {
     let up = |number: u16| {
         let host = Host::start(lab.host(number));
-        overlay_of(&host, lab, number, &store.endpoint(), &[]);
+        overlay_of(&host, lab, number, endpoints, &[]);
         host.overlayd.tenant(&format!("v{VNI}"), &overlay(VNI), lab.tenant(number, VNI, 1));
         host.wait_up(VNI);
         host.wait("the mapping", || host.instance(VNI).entries == Some(hosts.into()));

@@ -1,6 +1,7 @@
-//! Do all who answer say the same? One set of questions and answers for `files`, both examples, and the program of the lookup protocol's page.
+//! Do all who answer say the same? One set of questions and answers for `files`, `etcd`, both examples, and the program of the lookup protocol's page.
 
-use crate::asker::{Asker, frame_for};
+use crate::asker::{Asker, VNI, frame_for};
+use crate::etcd::Etcd;
 use crate::objects::{fixed, responder};
 use overlay_api::{Answer, DeviceId};
 use overlay_decoder::Mac;
@@ -89,6 +90,19 @@ fn files_and_both_examples_answer_alike() {
         assert_eq!((counters.missing, counters.late, counters.abandoned), (0, 0, 0), "{plugin}");
         assert_eq!(counters.lookups, counters.reached + counters.dropped + counters.injected, "{plugin}");
     }
+}
+
+#[test]
+fn a_mapping_in_etcd_answers_like_one_in_a_file() {
+    let Some(store) = Etcd::start("plugins::a_mapping_in_etcd_answers_like_one_in_a_file") else { return };
+    mapping(store.path());
+    store.good(&format!("import -v {VNI} map.json"));
+    let mut asker = Asker::start(&[], |_| {});
+    let device = asker.tell_well("etcd", &[("etcd/endpoints", &store.endpoint), ("etcd/register", "off")]);
+    conforms("etcd", &mut asker, device);
+    let counters = asker.status(device).counters;
+    assert_eq!((counters.missing, counters.late, counters.abandoned), (0, 0, 0));
+    assert_eq!(counters.lookups, counters.reached + counters.dropped + counters.injected);
 }
 
 #[test]

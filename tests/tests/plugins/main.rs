@@ -23,6 +23,9 @@ mod probes;
 #[path = "../overlayd/daemon.rs"]
 #[allow(dead_code, reason = "shared with the tests of overlayd, which use all of it")]
 mod daemon;
+#[path = "../map/etcd.rs"]
+#[allow(dead_code, reason = "shared with the tests of `overlayadm map`, which use all of it")]
+mod etcd;
 #[path = "../overlayd/traffic.rs"]
 #[allow(dead_code, reason = "shared with the tests of overlayd, which use all of it")]
 mod traffic;
