@@ -100,6 +100,10 @@ pub(crate) fn fire<const SITE: u32>(mut said: impl FnMut(fmt::Arguments<'_>)) {
     fire!("instance-state" varpd instance_state SITE, 1_u8, files, Text("mapping.json: 1:1: found nothing"));
     fire!("plugin-load" varpd plugin_load 4_194_304_u32, SITE as u8, Text("acme"), nothing);
     fire!("plugin-crash" varpd plugin_crash 4_194_304_u32, SITE, Text("acme"), Text("signal 11"));
+    fire!("store-resync" varpd store_resync SITE, u64::MAX, 1_000_000_u32, 0_u32, Text("http://10.0.0.9:2379"));
+    fire!("store-change" varpd store_change SITE, u64::MAX, 2_u32, 1_u32);
+    fire!("store-lost" varpd store_lost SITE, u64::MAX, Text("away"), Text("Connection refused"));
+    fire!("store-garbage" varpd store_garbage SITE, Text("/overlay/v1/vnets/77/vl2/elephant: no MAC"));
     fire!("mapping" varpd mapping SITE, 1_000_000_u32, 0_u32, 1_u8, Text("/etc/overlay/mapping.json"));
     fire!("connection" varpd connection 1_u8, SITE, nothing);
     fire!("control-call" varpd control_call SITE, 0_u32, 200_u16, u64::MAX, Text("DELETE"), nothing);

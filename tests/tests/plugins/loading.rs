@@ -85,7 +85,7 @@ fn what_cannot_be_is_left_out_with_a_sentence_and_the_others_are_loaded() {
     }
     assert!(!log.contains("README"), "{log}");
     let plugins: Vec<String> = asker.hello.iter().flat_map(|hello| &hello.plugins).map(|info| info.name.to_string()).collect();
-    assert_eq!(plugins, ["files", "fixed"]);
+    assert_eq!(plugins, ["files", "etcd", "fixed"]);
     let device = asker.tell_well("fixed", &[("fixed/hosts", "2:0:0:0:0:9,10.0.0.9:4789")]);
     assert!(matches!(asker.asked(device, frame_that(9)), Answer::Reach { .. }));
 }
@@ -115,7 +115,7 @@ fn a_folder_that_others_can_write_to_is_not_loaded_at_all() {
         log.contains("others can write to it (mode 0775); a mode without group and other write is allowed; no plugin is loaded"),
         "{log}"
     );
-    assert_eq!(asker.hello.iter().flat_map(|hello| &hello.plugins).count(), 1, "files alone");
+    assert_eq!(asker.hello.iter().flat_map(|hello| &hello.plugins).count(), 2, "files and etcd alone");
 }
 
 #[test]

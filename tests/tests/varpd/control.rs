@@ -28,7 +28,7 @@ fn what_varpd_says_of_itself_is_what_it_does() {
     let mut events = host.varpd.events().expect("events");
     let plugins = host.varpd.plugins().expect("plugins");
     let shown: Vec<_> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.in_overlayd, plugin.properties.len())).collect();
-    assert_eq!(shown, [("direct", true, 0), ("files", false, 1)]);
+    assert_eq!(shown, [("direct", true, 0), ("etcd", false, 9), ("files", false, 1)]);
     let status = host.varpd.status().expect("a status");
     assert_eq!((status.instances, status.degraded, status.log, status.pid), (1, 0, LogLevel::Info, host.id()));
     assert!(status.overlayd.connected && status.overlayd.connections == 1 && status.overlayd.version.is_some(), "{status:?}");
@@ -144,5 +144,5 @@ fn a_plugin_is_asked_without_overlayd_and_without_root() {
     }
     let nobody = ["--query", "-s", "fils", "-v", "77", "--dst", "2:8:20:a:0:2"];
     let refused = Run::new(program("varpd")).args(nobody).end();
-    assert!(refused.code == 1 && refused.stderr.contains("there is no plugin fils; there are files; did you mean files?"), "{refused:?}");
+    assert!(refused.code == 1 && refused.stderr.contains("there is no plugin fils; there are files, etcd; did you mean files?"), "{refused:?}");
 }
