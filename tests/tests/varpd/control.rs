@@ -144,5 +144,8 @@ fn a_plugin_is_asked_without_overlayd_and_without_root() {
     }
     let nobody = ["--query", "-s", "fils", "-v", "77", "--dst", "2:8:20:a:0:2"];
     let refused = Run::new(program("varpd")).args(nobody).end();
-    assert!(refused.code == 1 && refused.stderr.contains("there is no plugin fils; there are files, etcd; did you mean files?"), "{refused:?}");
+    assert!(
+        refused.code == 1 && refused.stderr.contains("there is no plugin fils; there are files, etcd; did you mean files?"),
+        "{refused:?}"
+    );
 }
