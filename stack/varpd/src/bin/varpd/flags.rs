@@ -22,7 +22,7 @@ EXAMPLES:
 /// overlays want which plugin, and again whenever overlayd comes back. It takes calls on RUN/varpd.sock, and needs no privilege: overlayd
 /// lets in root and the user of its --varpd-user. With --query it asks a plugin once, without overlayd, and prints the answer.
 ///
-/// The plugin "files" is built in. Others are shared objects, each in a process of its own; varpd_plugin(7) says how one is written.
+/// The plugins "files" and "etcd" are built in. Others are shared objects, each in a process of its own; varpd_plugin(7) says how one is written.
 #[derive(Parser, Debug)]
 #[command(name = "varpd", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
 #[command(group = ArgGroup::new("question").args(["dst", "frame", "arp", "ndp"]).multiple(true))]

@@ -28,6 +28,7 @@ mod log;
 mod outlet;
 mod query;
 mod remote;
+mod waiting;
 mod workers;
 
 use clap::{CommandFactory, Parser};

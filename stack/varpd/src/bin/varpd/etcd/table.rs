@@ -2,18 +2,16 @@
 
 use super::index::{Effect, Index};
 use crate::known::Known;
+use crate::waiting::Waiting;
 use overlay_api::{Answer, Lookup};
 use overlay_decoder::Mac;
 use overlay_varpd::knowledge::{self, Knowledge};
 use overlay_varpd::plugin::{Host, Reply};
 use overlay_varpd::proxy::{gratuitous_arp, unsolicited_advertisement};
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use tokio::sync::mpsc;
 
-/// Lookups that wait for the first mapping; more are left to overlayd's time limit, the oldest first.
-const WAITING_MAX: usize = 1024;
 /// Lookups that wait for the store to be asked; more are left to overlayd's time limit.
 const MISSES_MAX: usize = 1024;
 /// Changes that are told one by one. More, and overlayd had better ask anew for everything.
@@ -34,7 +32,7 @@ pub(super) struct Table {
     known: Known,
     held: RwLock<Held>,
     /// As long as nothing is known. Answering drop would cut off what overlayd knows from an earlier varpd.
-    waiting: Mutex<VecDeque<(Lookup, Reply)>>,
+    waiting: Mutex<Waiting>,
     misses: mpsc::Sender<Miss>,
 }
 
@@ -111,18 +109,7 @@ impl Table {
         if let Some(index) = &held.index {
             return self.answer(index, held.live, lookup, reply);
         }
-        // A connection that has ended hears no answer, and its lookups would push those of the next one out.
-        if waiting.iter().any(|(_, reply)| !reply.is_heard()) {
-            let (heard, gone): (VecDeque<_>, VecDeque<_>) = waiting.drain(..).partition(|(_, reply)| reply.is_heard());
-            *waiting = heard;
-            gone.into_iter().for_each(|(_, reply)| reply.abandon());
-        }
-        if waiting.len() >= WAITING_MAX
-            && let Some((_, oldest)) = waiting.pop_front()
-        {
-            oldest.abandon();
-        }
-        waiting.push_back((lookup.clone(), reply));
+        waiting.push(lookup, reply);
     }
 
     /// Whether the store is followed.
@@ -143,7 +130,7 @@ impl Table {
             let old = held.index.replace(index);
             held.live = live;
             if let Some(index) = &held.index {
-                for (lookup, reply) in waiting.drain(..) {
+                for (lookup, reply) in waiting.take() {
                     self.answer(index, live, &lookup, reply);
                 }
             }
@@ -203,12 +190,5 @@ impl Table {
             self.host.changed(changed);
         }
         changed
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        let waiting = self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
-        waiting.drain(..).for_each(|(_, reply)| reply.abandon());
     }
 }

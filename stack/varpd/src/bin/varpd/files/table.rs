@@ -2,17 +2,15 @@
 
 use super::read::ReadProblem;
 use crate::known::Known;
+use crate::waiting::Waiting;
 use arc_swap::ArcSwapOption;
 use overlay_api::Lookup;
 use overlay_api::mapping::{Change, Mapping, diff};
 use overlay_varpd::knowledge;
 use overlay_varpd::plugin::{Host, Reply};
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Lookups that wait for the first mapping; more are left to overlayd's time limit, the oldest first.
-const WAITING_MAX: usize = 1024;
 /// Changes that are told one by one. More, and overlayd had better ask anew for everything.
 const TOLD_MAX: usize = 65_536;
 
@@ -24,7 +22,7 @@ pub(crate) struct Table {
     mapping: ArcSwapOption<Mapping>,
     known: Known,
     /// As long as there is no mapping. Answering drop would cut off what overlayd knows from an earlier varpd.
-    waiting: Mutex<VecDeque<(Lookup, Reply)>>,
+    waiting: Mutex<Waiting>,
 }
 
 impl Table {
@@ -59,18 +57,7 @@ impl Table {
         if let Some(mapping) = &*self.mapping.load() {
             return reply.answer(knowledge::answer(&**mapping, lookup));
         }
-        // A connection that has ended hears no answer, and its lookups would push those of the next one out.
-        if waiting.iter().any(|(_, reply)| !reply.is_heard()) {
-            let (heard, gone): (VecDeque<_>, VecDeque<_>) = waiting.drain(..).partition(|(_, reply)| reply.is_heard());
-            *waiting = heard;
-            gone.into_iter().for_each(|(_, reply)| reply.abandon());
-        }
-        if waiting.len() >= WAITING_MAX
-            && let Some((_, oldest)) = waiting.pop_front()
-        {
-            oldest.abandon();
-        }
-        waiting.push_back((lookup.clone(), reply));
+        waiting.push(lookup, reply);
     }
 
     /// The file was read: what is there, or why that cannot be used.
@@ -98,7 +85,7 @@ impl Table {
             // Nobody begins to wait from here on.
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let old = self.mapping.swap(Some(Arc::clone(&mapping)));
-            for (lookup, reply) in waiting.drain(..) {
+            for (lookup, reply) in waiting.take() {
                 reply.answer(knowledge::answer(&*mapping, &lookup));
             }
             old
@@ -128,12 +115,5 @@ impl Table {
                 Change::Added(mac, _) | Change::Removed(mac) => self.host.invalidate(*mac),
             }
         }
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        let waiting = self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
-        waiting.drain(..).for_each(|(_, reply)| reply.abandon());
     }
 }
