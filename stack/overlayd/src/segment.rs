@@ -85,7 +85,7 @@ impl Chunk {
     }
 
     const fn takes(&self, len: u32, limits: Limits) -> bool {
-        self.open && self.segments < limits.segments && len <= self.size && self.bytes.saturating_add(len) <= limits.bytes
+        self.open && self.segments < limits.segments && 0 < len && len <= self.size && self.bytes.saturating_add(len) <= limits.bytes
     }
 }
 

@@ -133,7 +133,7 @@ fn shared(lens: &[usize], follows: Follows, limits: Limits) -> Vec<(u16, u32, u3
     let frames: Vec<Vec<u8>> = lens.iter().map(|len| payload(*len)).collect();
     let mut cutter = Cutter::default();
     for (key, frame) in frames.iter().enumerate() {
-        cutter.cut(key as u32, frame, 8, &Offload::default(), follows, limits).unwrap();
+        cutter.cut(key as u32, frame, frame.len().min(8), &Offload::default(), follows, limits).unwrap();
     }
     assert_eq!(all(&cutter, &frames), frames, "the datagrams are the frames");
     cutter.chunks().iter().map(|chunk| (chunk.segments, chunk.first, chunk.last)).collect()
@@ -149,6 +149,7 @@ fn small_frames_to_one_destination_share_a_message() {
     assert_eq!(shared(&[80, 90], same, Limits::GSO), [(1, 0, 0), (1, 1, 1)], "a longer one begins another");
     assert_eq!(shared(&[90; 130], same, Limits::GSO), [(64, 0, 63), (64, 64, 127), (2, 128, 129)]);
     assert_eq!(shared(&[30_000; 3], same, Limits::GSO), [(2, 0, 1), (1, 2, 2)]);
+    assert_eq!(shared(&[90, 0, 0], same, Limits::GSO), [(1, 0, 0), (1, 1, 1), (1, 2, 2)], "the kernel cuts no datagrams without bytes");
 }
 
 #[test]

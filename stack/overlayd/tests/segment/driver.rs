@@ -15,6 +15,9 @@ pub(crate) fn datagrams(cutter: &Cutter, chunk: &Chunk, frames: &[Vec<u8>]) -> V
     assert_eq!(bytes.len(), chunk.bytes as usize);
     let size = chunk.segment_size().map_or(bytes.len(), usize::from);
     assert_eq!(bytes.len().div_ceil(size.max(1)).max(1), usize::from(chunk.segments), "{chunk:?}");
+    if bytes.is_empty() {
+        return vec![bytes];
+    }
     bytes.chunks(size.max(1)).map(<[u8]>::to_vec).collect()
 }
 
