@@ -174,20 +174,42 @@ impl Mapping {
     /// The first that has not, in the order of the MACs, with the place of its entry.
     pub fn check(&self, needs_port: bool) -> Result<(), ParseError> {
         for ((mac, entry), (line, column)) in self.entries.iter().zip(&self.positions) {
-            let Some(wrong) = entry.to.destinations().iter().find(|ul3| ul3.port.is_some() != needs_port) else { continue };
-            let problem = if needs_port {
-                format!("{wrong} has no port; the device's encapsulation needs one, 1-65535 is allowed")
-            } else {
-                format!("{wrong} has a port; the device's encapsulation has none, the IP alone is allowed")
-            };
-            let place = Place { file: self.file.clone(), line: *line, column: *column, path: format!("{mac}.port") };
-            return Err(ParseError { place, problem });
+            if let Err(problem) = entry.check(needs_port) {
+                let place = Place { file: self.file.clone(), line: *line, column: *column, path: format!("{mac}.port") };
+                return Err(ParseError { place, problem });
+            }
         }
         Ok(())
     }
 }
 
 impl MappingEntry {
+    /// Reads an entry as it stands in a mapping file behind its MAC.
+    ///
+    /// # Errors
+    /// A sentence: what is wrong with it, in the words that a file with this entry alone would get.
+    pub fn parse(mac: Mac, value: &[u8]) -> Result<Self, String> {
+        let value = std::str::from_utf8(value).map_err(|_| "not UTF-8; an entry is JSON".to_owned())?;
+        let mapping = Mapping::parse("value", &format!("{{\"{mac}\":{value}}}")).map_err(|error| error.to_string())?;
+        match (mapping.get(mac), mapping.len()) {
+            (Some(entry), 1) => Ok(entry.clone()),
+            // What closes the brace too early, and goes on.
+            _ => Err("not one entry; an object as in {\"ip\":\"10.0.0.2\",\"port\":4789} is".to_owned()),
+        }
+    }
+
+    /// Checks that each destination has what the device's encapsulation needs: a port, or none.
+    ///
+    /// # Errors
+    /// A sentence about the first that has not.
+    pub fn check(&self, needs_port: bool) -> Result<(), String> {
+        match self.to.destinations().iter().find(|ul3| ul3.port.is_some() != needs_port) {
+            None => Ok(()),
+            Some(wrong) if needs_port => Err(format!("{wrong} has no port; the device's encapsulation needs one, 1-65535 is allowed")),
+            Some(wrong) => Err(format!("{wrong} has a port; the device's encapsulation has none, the IP alone is allowed")),
+        }
+    }
+
     /// The entry as it stands in a mapping file behind its MAC.
     #[must_use]
     pub fn to_value(&self) -> Value {

@@ -17,6 +17,35 @@ const ALIVE_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes of a certificate file, at most.
 const PEM_MAX: u64 = 1 << 20;
 
+/// The endpoint of a store on this host: where it is asked unless told otherwise.
+pub const ENDPOINT: &str = "http://127.0.0.1:2379";
+
+/// Bytes of a password file, at most.
+const PASSWORD_MAX: u64 = 4096;
+
+/// The endpoints in a text with commas between them.
+#[must_use]
+pub fn endpoints(text: &str) -> Vec<String> {
+    text.split(',').map(|endpoint| endpoint.trim().to_owned()).collect()
+}
+
+/// The password on the first line of a file.
+///
+/// # Errors
+/// [`Error::Config`] with the file: it cannot be read, is too large, or has no password.
+pub fn password(path: &Path) -> Result<String, Error> {
+    let wrong = |why: String| Error::Config(format!("{}: {why}", path.display()));
+    let size = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
+    if size > PASSWORD_MAX {
+        return Err(wrong(format!("{size} bytes; {PASSWORD_MAX} is the most for a password")));
+    }
+    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    match text.lines().next() {
+        Some(password) if !password.is_empty() => Ok(password.to_owned()),
+        _ => Err(wrong("there is no password on its first line".to_owned())),
+    }
+}
+
 /// Where the store is, and who asks.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Config {

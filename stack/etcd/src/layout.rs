@@ -3,7 +3,7 @@
 //! ```text
 //! PREFIX/v1/vnets/<vnetid>/vl2/<mac>   an entry of the mapping file, as JSON: {"ip":"10.0.0.2","port":4789}
 //! PREFIX/v1/vnets/<vnetid>/vl3/<ip>    the MAC that has the address: 02:08:20:0a:00:02
-//! PREFIX/v1/hosts/<name>               a host that registers its VNICs, under its lease, as JSON
+//! PREFIX/v1/imports/<vnetid>           the mark of an import under way; whoever follows the network has no use for it
 //! ```
 //!
 //! A virtual network is one range of keys: it is read and followed as one, users of the store are given rights to it as one, and it can
@@ -37,8 +37,8 @@ pub enum Key {
     Vl2(Vni, Mac),
     /// Which MAC has a tenant's address.
     Vl3(Vni, IpAddr),
-    /// A host that registers.
-    Host(String),
+    /// The mark of an import into a network.
+    Import(Vni),
 }
 
 /// A key that means nothing here, and why.
@@ -113,7 +113,7 @@ impl Layout {
         match key {
             Key::Vl2(vnet, mac) => format!("{}{mac}", self.vl2s(*vnet)),
             Key::Vl3(vnet, ip) => format!("{}{ip}", self.vl3s(*vnet)),
-            Key::Host(name) => format!("{}/v1/hosts/{name}", self.prefix),
+            Key::Import(vnet) => format!("{}/v1/imports/{vnet}", self.prefix),
         }
     }
 
@@ -128,20 +128,21 @@ impl Layout {
         let text = std::str::from_utf8(key).map_err(|_| wrong("not UTF-8".to_owned()))?;
         let rest = text.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix("/v1/"));
         let rest = rest.ok_or_else(|| wrong(format!("not below {}", self.all())))?;
+        let network = |vnet: &str| {
+            let number = vnet.parse::<u32>().ok().and_then(Vni::new);
+            number.ok_or_else(|| wrong(format!("{vnet:?} is no virtual network; 0 to 16777215 are")))
+        };
         let found = match rest.split('/').collect::<Vec<_>>()[..] {
-            ["vnets", vnet, kind @ ("vl2" | "vl3"), name] => {
-                let number = vnet.parse::<u32>().ok().and_then(Vni::new);
-                let vnet = number.ok_or_else(|| wrong(format!("{vnet:?} is no virtual network; 0 to 16777215 are")))?;
-                if kind == "vl2" {
-                    let mac = name.parse().map_err(|_| wrong(format!("{name:?} is no MAC; one as in 02:08:20:0a:00:02 is")))?;
-                    Key::Vl2(vnet, mac)
-                } else {
-                    let ip = name.parse().map_err(|_| wrong(format!("{name:?} is no address; one as in 192.168.0.2 or fd00::2 is")))?;
-                    Key::Vl3(vnet, ip)
-                }
+            ["vnets", vnet, "vl2", name] => {
+                let mac = name.parse().map_err(|_| wrong(format!("{name:?} is no MAC; one as in 02:08:20:0a:00:02 is")));
+                Key::Vl2(network(vnet)?, mac?)
             }
-            ["hosts", name] if !name.is_empty() => Key::Host(name.to_owned()),
-            _ => return Err(wrong("neither vnets/<vnetid>/vl2/<mac>, vnets/<vnetid>/vl3/<ip> nor hosts/<name>".to_owned())),
+            ["vnets", vnet, "vl3", name] => {
+                let ip = name.parse().map_err(|_| wrong(format!("{name:?} is no address; one as in 192.168.0.2 or fd00::2 is")));
+                Key::Vl3(network(vnet)?, ip?)
+            }
+            ["imports", vnet] => Key::Import(network(vnet)?),
+            _ => return Err(wrong("neither vnets/<vnetid>/vl2/<mac>, vnets/<vnetid>/vl3/<ip> nor imports/<vnetid>".to_owned())),
         };
         let canonical = self.key(&found);
         if canonical == text { Ok(found) } else { Err(wrong(format!("not spelled as keys are; {canonical} is"))) }
@@ -157,8 +158,8 @@ mod tests {
         let vni = (0u32..1 << 24).prop_map(|vni| Vni::new(vni).unwrap());
         prop_oneof![
             (vni.clone(), any::<[u8; 6]>()).prop_map(|(vni, mac)| Key::Vl2(vni, Mac(mac))),
-            (vni, any::<IpAddr>()).prop_map(|(vni, ip)| Key::Vl3(vni, ip)),
-            "[a-z0-9.-]{1,40}".prop_map(Key::Host),
+            (vni.clone(), any::<IpAddr>()).prop_map(|(vni, ip)| Key::Vl3(vni, ip)),
+            vni.prop_map(Key::Import),
         ]
     }
 
@@ -170,7 +171,7 @@ mod tests {
         }
 
         #[test]
-        fn each_thing_has_one_key(bytes in prop::collection::vec(any::<u8>(), 0..60), part in "(vnets|hosts)/0?[0-9]{1,9}/(vl2|vl3)/[0-9a-fA-F:.]{1,20}") {
+        fn each_thing_has_one_key(bytes in prop::collection::vec(any::<u8>(), 0..60), part in "(vnets|imports)/0?[0-9]{1,9}/(vl2|vl3)/[0-9a-fA-F:.]{1,20}") {
             let layout = Layout::default();
             for key in [bytes, format!("/overlay/v1/{part}").into_bytes()] {
                 if let Ok(found) = layout.read(&key) {
@@ -191,7 +192,7 @@ mod tests {
             ("/overlay/v1/vnets/77/vl3/10.0.0", "\"10.0.0\" is no address; one as in 192.168.0.2 or fd00::2 is"),
             ("/overlay/v1/vnets/77/vl2/2:8:20:a:0:2", "not spelled as keys are; /overlay/v1/vnets/77/vl2/02:08:20:0a:00:02 is"),
             ("/overlay/v1/vnets/077/vl2/02:08:20:0a:00:02", "not spelled as keys are; /overlay/v1/vnets/77/vl2/02:08:20:0a:00:02 is"),
-            ("/overlay/v1/vnets/77", "neither vnets/<vnetid>/vl2/<mac>, vnets/<vnetid>/vl3/<ip> nor hosts/<name>"),
+            ("/overlay/v1/vnets/77", "neither vnets/<vnetid>/vl2/<mac>, vnets/<vnetid>/vl3/<ip> nor imports/<vnetid>"),
         ] {
             assert_eq!(layout.read(key.as_bytes()).unwrap_err().why, why, "{key}");
         }

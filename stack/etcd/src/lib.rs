@@ -25,7 +25,7 @@ mod wire;
 
 pub use backoff::Backoff;
 pub use client::{Client, DEADLINE, Entry, MemberStatus, Page, prefix_end};
-pub use config::Config;
+pub use config::{Config, ENDPOINT, endpoints, password};
 pub use error::Error;
 pub use layout::{Key, KeyError, Layout, PREFIX, PREFIX_MAX, VALUE_MAX};
 pub use register::{ADDRESSES_MAX, LEASE_SECONDS, Registrar, Registration, Report};

@@ -5,24 +5,18 @@ use super::keys_of;
 use super::place::Place;
 use super::plan::{Held, Key, Stored, Write};
 use crate::Refusal;
-use overlay_api::file;
-use overlay_api::mapping::{Mapping, MappingEntry};
+use overlay_api::mapping::MappingEntry;
 use overlay_decoder::{Mac, Vni};
-use overlay_etcd::{Client, Config, Entry, Error, Layout, PREFIX, Txn};
+use overlay_etcd::{Client, Config, ENDPOINT, Entry, Error, Layout, PREFIX, Txn, endpoints, password};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// Keys of one page.
 const PAGE: u32 = 5_000;
-/// Bytes of a password file.
-const PASSWORD_MAX: u64 = 4096;
 /// How long etcd may take for one answer.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Where etcd is unless told otherwise.
-const ENDPOINT: &str = "http://127.0.0.1:2379";
 
 /// The keys of one network.
 pub(super) struct Network {
@@ -55,7 +49,7 @@ impl Network {
 
     /// Not below the network's own prefix: hosts that watch it have no use for it.
     fn import_mark(&self) -> Vec<u8> {
-        format!("{}imports/{}", self.layout.all(), self.vnetid).into_bytes()
+        self.layout.key(&overlay_etcd::Key::Import(self.vnetid)).into_bytes()
     }
 }
 
@@ -76,22 +70,15 @@ fn asked(error: &Error) -> String {
     if text.starts_with("etcd") { text } else { format!("etcd: {text}") }
 }
 
-/// The password, of a file's first line.
-fn password(path: &Path) -> Result<String, Refusal> {
-    let text = file::read(path, PASSWORD_MAX).map_err(refused)?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
 impl Store {
     /// With nothing asked yet.
     pub(super) fn open(place: &Place) -> Result<Self, Refusal> {
         let word = |name: &str| place.settings.get(name).cloned();
         let path = |name: &str| word(name).map(PathBuf::from);
-        let endpoints = word("endpoints").unwrap_or_else(|| ENDPOINT.to_owned());
         let config = Config {
-            endpoints: endpoints.split(',').map(|url| url.trim().to_owned()).collect(),
+            endpoints: endpoints(word("endpoints").as_deref().unwrap_or(ENDPOINT)),
             user: word("user"),
-            password: path("password_file").map(|path| password(&path)).transpose()?,
+            password: path("password_file").map(|path| password(&path)).transpose().map_err(refused)?,
             ca: path("ca"),
             cert: path("cert"),
             key: path("key"),
@@ -158,9 +145,7 @@ impl Store {
 
 /// The entry under a key.
 pub(super) fn entry_of(mac: Mac, value: &[u8]) -> Option<MappingEntry> {
-    let text = std::str::from_utf8(value).ok()?;
-    let mapping = Mapping::parse("the store", &format!("{{\"{mac}\":{text}}}")).ok()?;
-    mapping.get(mac).filter(|_| mapping.len() == 1).cloned()
+    MappingEntry::parse(mac, value).ok()
 }
 
 fn take(network: &Network, stored: &mut Stored, garbage: &mut Vec<String>, Entry { key, value, changed, lease, .. }: Entry) {

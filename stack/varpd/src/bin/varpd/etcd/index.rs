@@ -1,6 +1,5 @@
 //! What is known of a virtual network? The keys of the store in memory, small: a mapping is a MAC, where it is, and mostly nothing more.
 
-use overlay_api::Mapping;
 use overlay_api::mapping::{MappingEntry, MappingTarget};
 use overlay_decoder::{Mac, Ul3};
 use overlay_etcd::{Key, Layout, VALUE_MAX};
@@ -83,7 +82,7 @@ impl Index {
         let taken = match &read {
             Key::Vl2(_, mac) => entry(*mac, value, with_port).map(|entry| self.put_vl2(*mac, Some(Vl2::of(&entry)), effect)),
             Key::Vl3(_, ip) => owner(value).map(|mac| self.put_vl3(*ip, Some(mac), effect)),
-            Key::Host(_) => Ok(()),
+            Key::Import(_) => Ok(()),
         };
         taken.map_err(|why| {
             self.forget(&read, effect);
@@ -102,7 +101,7 @@ impl Index {
         match key {
             Key::Vl2(_, mac) => self.put_vl2(*mac, None, effect),
             Key::Vl3(_, ip) => self.put_vl3(*ip, None, effect),
-            Key::Host(_) => {}
+            Key::Import(_) => {}
         }
     }
 
@@ -200,14 +199,9 @@ pub(super) fn entry(mac: Mac, value: &[u8], with_port: bool) -> Result<MappingEn
     if value.len() > VALUE_MAX {
         return Err(format!("{} bytes; {VALUE_MAX} is the most for an entry", value.len()));
     }
-    let value = std::str::from_utf8(value).map_err(|_| "not UTF-8; an entry is JSON".to_owned())?;
-    // A file with this one entry: what is allowed is the same, and what is wrong is said in the same words.
-    let mapping = Mapping::parse("value", &format!("{{\"{mac}\":{value}}}")).map_err(|error| error.to_string())?;
-    mapping.check(with_port).map_err(|error| error.to_string())?;
-    match (mapping.get(mac), mapping.len()) {
-        (Some(entry), 1) => Ok(entry.clone()),
-        _ => Err("not one entry; an object as in {\"ip\":\"10.0.0.2\",\"port\":4789} is".to_owned()),
-    }
+    let entry = MappingEntry::parse(mac, value)?;
+    entry.check(with_port)?;
+    Ok(entry)
 }
 
 fn owner(value: &[u8]) -> Result<Mac, String> {

@@ -2,8 +2,7 @@
 
 use overlay_api::channel::{Declaration, DeclaredKind, Instance};
 use overlay_decoder::Vni;
-use overlay_etcd::{Config, Layout, PREFIX};
-use std::fs;
+use overlay_etcd::{Config, ENDPOINT, Layout, PREFIX, endpoints, password};
 use std::path::{Path, PathBuf};
 
 const ENDPOINTS: &str = "etcd/endpoints";
@@ -16,12 +15,8 @@ const KEY: &str = "etcd/key";
 const CACHE: &str = "etcd/cache";
 const REGISTER: &str = "etcd/register";
 
-/// The endpoint of a store on this host.
-const LOCAL: &str = "http://127.0.0.1:2379";
 /// Longest value in bytes.
 const TEXT_MAX: usize = 255;
-/// Longest password in bytes.
-const PASSWORD_MAX: u64 = 1024;
 
 /// What an instance follows.
 #[derive(Clone, Debug)]
@@ -52,10 +47,10 @@ pub(super) fn declarations() -> Vec<Declaration> {
         doc: doc.to_owned(),
     };
     vec![
-        text(ENDPOINTS, Some(LOCAL), "Members of the store's cluster: http://HOST:PORT or https://HOST:PORT, separated by commas."),
+        text(ENDPOINTS, Some(ENDPOINT), "Members of the store's cluster: http://HOST:PORT or https://HOST:PORT, separated by commas."),
         text(PREFIX_NAME, Some(PREFIX), "What stands in front of all keys."),
         text(USER, None, "The user that the store knows us as."),
-        text(PASSWORD_FILE, None, "A file with the user's password: an absolute path; a line end behind the password does not count."),
+        text(PASSWORD_FILE, None, "A file with the user's password: an absolute path; the password is its first line."),
         text(CA, None, "A file with the authorities that sign the store's certificate, PEM: an absolute path. https needs it."),
         text(CERT, None, "A file with our own certificate, PEM: an absolute path; with etcd/key."),
         text(KEY, None, "A file with the key of our certificate, PEM: an absolute path."),
@@ -83,9 +78,10 @@ impl Setup {
             }
             other => Ok(other.map(Path::to_owned)),
         };
-        let endpoints = text(ENDPOINTS).unwrap_or(LOCAL).split(',').map(|endpoint| endpoint.trim().to_owned()).collect();
+        let endpoints = endpoints(text(ENDPOINTS).unwrap_or(ENDPOINT));
         let layout = Layout::new(text(PREFIX_NAME).unwrap_or(PREFIX)).map_err(|why| format!("property {PREFIX_NAME}: {why}"))?;
-        let password = path(PASSWORD_FILE)?.map(|path| password(&path)).transpose()?;
+        let password =
+            path(PASSWORD_FILE)?.map(|path| password(&path)).transpose().map_err(|error| format!("property {PASSWORD_FILE}: {error}"))?;
         let user = text(USER).map(str::to_owned);
         if user.is_some() != password.is_some() {
             return Err(format!("properties {USER} and {PASSWORD_FILE}: one is set and the other is not; both are needed, or none"));
@@ -97,15 +93,4 @@ impl Setup {
         let registers = text(REGISTER) != Some("off");
         Ok(Self { config, layout, vnet: instance.vnetid, snapshot, registers })
     }
-}
-
-fn password(path: &Path) -> Result<String, String> {
-    let wrong = |why: String| format!("property {PASSWORD_FILE}: {}: {why}", path.display());
-    let size = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
-    if size > PASSWORD_MAX {
-        return Err(wrong(format!("{size} bytes; {PASSWORD_MAX} is the most for a password")));
-    }
-    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let password = text.trim_end_matches(['\n', '\r']);
-    if password.is_empty() { Err(wrong("it is empty".to_owned())) } else { Ok(password.to_owned()) }
 }
