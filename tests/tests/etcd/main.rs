@@ -15,6 +15,7 @@ mod loss;
 mod mapping;
 mod probes;
 mod refusal;
+mod register;
 mod store;
 
 #[path = "../overlayd/daemon.rs"]
