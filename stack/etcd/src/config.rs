@@ -1,9 +1,9 @@
 //! Where is the store, and how is it reached?
 
 use crate::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 /// How long a connection may take.
@@ -35,11 +35,12 @@ pub fn endpoints(text: &str) -> Vec<String> {
 /// [`Error::Config`] with the file: it cannot be read, is too large, or has no password.
 pub fn password(path: &Path) -> Result<String, Error> {
     let wrong = |why: String| Error::Config(format!("{}: {why}", path.display()));
-    let size = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
+    let unread = |error: io::Error| wrong(format!("cannot be read: {error}"));
+    let size = fs::metadata(path).map_err(unread)?.len();
     if size > PASSWORD_MAX {
         return Err(wrong(format!("{size} bytes; {PASSWORD_MAX} is the most for a password")));
     }
-    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let text = fs::read_to_string(path).map_err(unread)?;
     match text.lines().next() {
         Some(password) if !password.is_empty() => Ok(password.to_owned()),
         _ => Err(wrong("there is no password on its first line".to_owned())),

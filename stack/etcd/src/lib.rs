@@ -28,6 +28,6 @@ pub use client::{Client, DEADLINE, Entry, MemberStatus, Page, prefix_end};
 pub use config::{Config, ENDPOINT, endpoints, password};
 pub use error::Error;
 pub use layout::{Key, KeyError, Layout, PREFIX, PREFIX_MAX, VALUE_MAX};
-pub use register::{ADDRESSES_MAX, LEASE_SECONDS, Registrar, Registration, Report};
+pub use register::{ADDRESSES_MAX, Clash, LEASE_SECONDS, Registrar, Registration, Report};
 pub use txn::{TXN_OPERATIONS, Txn, TxnEnd};
 pub use watch::{Change, Changes, Watch};

@@ -40,10 +40,23 @@ pub enum Report {
     Registered(Mac),
     /// It is none of ours any more.
     Withdrawn(Mac),
-    /// It is somebody else's, or one of its addresses is: a sentence. Said once, until it is ours again.
-    Clash(Mac, String),
+    /// It is somebody else's, or one of its addresses is. Said once, until it is ours again.
+    Clash(Mac, Clash),
+    /// Nothing stands in its way any more, or it has gone.
+    Clear(Mac),
+    /// All that was to be written and withdrawn until now is.
+    Settled,
     /// The store cannot be asked, for this reason; or it can again.
     Trouble(Option<Error>),
+}
+
+/// What stands in the way of a VNIC.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Clash {
+    /// The key that is somebody else's.
+    pub key: String,
+    /// A sentence: what is not registered, and whose the key is.
+    pub why: String,
 }
 
 /// Tells a registration about VNICs. Dropping it withdraws all.
@@ -91,7 +104,7 @@ struct Wanted {
     /// Those of them, and itself (none), that were ours once: whoever has them now took them after us.
     had: BTreeSet<Option<IpAddr>>,
     registered: bool,
-    clash: Option<String>,
+    clash: Option<Clash>,
 }
 
 /// What can be done about a key.
@@ -184,6 +197,9 @@ impl<R: FnMut(Report)> Registration<R> {
             }
             Told::Vnic(mac, false) => {
                 if let Some(wanted) = self.wanted.remove(&mac) {
+                    if wanted.clash.is_some() {
+                        (self.report)(Report::Clear(mac));
+                    }
                     self.gone.insert(mac, wanted.ips);
                 }
             }
@@ -243,6 +259,7 @@ impl<R: FnMut(Report)> Registration<R> {
         if std::mem::take(&mut self.troubled) {
             (self.report)(Report::Trouble(None));
         }
+        (self.report)(Report::Settled);
         Ok(())
     }
 
@@ -265,7 +282,8 @@ impl<R: FnMut(Report)> Registration<R> {
         let here = entry.as_ref().map(|held| (held.lease, is_at(&held.value, self.ul3)));
         if may(here, lease, wanted.had.contains(&None)) == May::Yield {
             let whose = entry.as_ref().map_or_else(String::new, whose);
-            self.clash(mac, format!("{mac} is not registered: its entry is {whose}"));
+            let key = self.layout.key(&Key::Vl2(self.vnet, mac));
+            self.clash(mac, Clash { key, why: format!("{mac} is not registered: its entry is {whose}") });
             return Ok(true);
         }
         let mut owned = Vec::new();
@@ -283,7 +301,8 @@ impl<R: FnMut(Report)> Registration<R> {
                 May::Yield if said.is_some_and(|(_, same)| same) => owned.push(*ip),
                 May::Yield => {
                     let owner = held.map(|held| String::from_utf8_lossy(&held.value).into_owned()).unwrap_or_default();
-                    clash = Some(format!("{mac} is registered without {ip}, which is {owner:.17}'s"));
+                    let why = format!("{mac} is registered without {ip}, which is {owner:.17}'s");
+                    clash.get_or_insert(Clash { key: self.layout.key(&Key::Vl3(self.vnet, *ip)), why });
                 }
             }
         }
@@ -300,17 +319,18 @@ impl<R: FnMut(Report)> Registration<R> {
             (self.report)(Report::Registered(mac));
         }
         match clash {
-            Some(sentence) => self.clash(mac, sentence),
-            None => wanted.clash = None,
+            Some(clash) => self.clash(mac, clash),
+            None if wanted.clash.take().is_some() => (self.report)(Report::Clear(mac)),
+            None => {}
         }
         Ok(true)
     }
 
-    fn clash(&mut self, mac: Mac, sentence: String) {
+    fn clash(&mut self, mac: Mac, clash: Clash) {
         let Some(wanted) = self.wanted.get_mut(&mac) else { return };
-        if wanted.clash.as_ref() != Some(&sentence) {
-            wanted.clash = Some(sentence.clone());
-            (self.report)(Report::Clash(mac, sentence));
+        if wanted.clash.as_ref() != Some(&clash) {
+            wanted.clash = Some(clash.clone());
+            (self.report)(Report::Clash(mac, clash));
         }
     }
 

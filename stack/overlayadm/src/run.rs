@@ -10,7 +10,7 @@ use crate::show;
 use crate::table::printable;
 use overlay_api::control::{FrameWords, NewOverlay, NewVnic, ProblemKind, SetProperty, SetTarget, TraceFrame, TraceRequest};
 use overlay_api::{LinkName, Paths, nearest, paths};
-use overlay_client::{Client, ClientError};
+use overlay_client::{Client, ClientError, VarpdClient};
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub(crate) fn run(root: Option<PathBuf>, command: Command) -> Result<(), Refusal
         Command::CreateOverlay(new) => drop(client.create_overlay(&new_overlay(new)?)?),
         Command::DeleteOverlay { name } => client.delete_overlay(&name)?,
         Command::ModifyOverlay(modify) => change(&client, &modify.name, modify.change)?,
-        Command::ShowOverlay(show) => show::overlays(&client, &show, &mut out)?,
+        Command::ShowOverlay(show) => show::overlays(&client, &VarpdClient::new(&paths), &show, &mut out)?,
         Command::CreateVnic(new) => drop(client.create_vnic(&new_vnic(new))?),
         Command::DeleteVnic { name } => client.delete_vnic(&name)?,
         Command::ShowVnic(show) => show::vnics(&client, &show, &mut out)?,

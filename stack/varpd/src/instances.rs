@@ -114,6 +114,8 @@ enum Work {
         instance: Box<Instance>,
         host: Host,
         before: Option<Arc<dyn Answerer>>,
+        /// Whether that one is of the same plugin: then it may leave something to go on with.
+        same_plugin: bool,
     },
     Verify {
         plugin: Arc<dyn Plugin>,
@@ -134,9 +136,13 @@ impl Task {
     #[must_use]
     pub fn run(self) -> Option<Done> {
         match self.0 {
-            Work::Start { number, plugin, instance, host, before } => {
+            Work::Start { number, plugin, instance, host, before, same_plugin } => {
+                let left = before.as_ref().filter(|_| same_plugin).and_then(|before| before.leave());
                 drop(before);
-                let result = plugin.start(&instance, host);
+                let result = match left {
+                    Some(left) => plugin.go_on(&instance, host, left),
+                    None => plugin.start(&instance, host),
+                };
                 Some(Done { number, name: instance.name, vnics: instance.vnics, result })
             }
             Work::Verify { plugin, request, outlet } => {
@@ -346,6 +352,7 @@ impl Instances {
             return;
         }
         let was_told = self.running.get(&instance.name).is_some_and(|running| running.told);
+        let same_plugin = self.running.get(&instance.name).is_some_and(|running| running.instance.search == instance.search);
         let before = self.take(&instance.name);
         let host = Host::new(&instance, Arc::clone(&self.observer));
         host.bind(instance.device, outlet);
@@ -358,7 +365,7 @@ impl Instances {
         let part = match self.checked(&instance) {
             Ok(plugin) => {
                 let (plugin, instance, host) = (Arc::clone(plugin), Box::new(instance.clone()), host.clone());
-                self.tasks.push_back(Task(Work::Start { number, plugin, instance, host, before }));
+                self.tasks.push_back(Task(Work::Start { number, plugin, instance, host, before, same_plugin }));
                 Part::Starting { number, waiting: VecDeque::new() }
             }
             Err(problem) => {

@@ -7,13 +7,16 @@
 //! | [`Answerer::lookup`] | between start and the drop of the instance | the one that reads from overlayd: must not wait for anything |
 //! | [`Answerer::vnic`] | a VNIC came or went | the same |
 //! | [`Answerer::reload`] | an operator wants it | any |
+//! | [`Answerer::leave`], then drop | the overlay has other properties, and the same plugin | any; [`Plugin::go_on`] follows |
 //! | drop | the overlay is gone, or has other properties | any; the instance with the new properties starts after it |
 //!
 //! An instance says what it knows through its [`Host`], at any time and from any thread.
 
 use overlay_api::channel::{FromVarpd, Instance, PluginInfo, VnicInfo};
+use overlay_api::control::Clashes;
 use overlay_api::{Answer, DeviceId, LinkName, Lookup, ModuleName, RequestId};
 use overlay_decoder::{Mac, Ul3};
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -38,6 +41,16 @@ pub trait Plugin: Send + Sync {
     /// # Errors
     /// What no waiting will mend: a property that cannot be.
     fn start(&self, instance: &Instance, host: Host) -> Result<Box<dyn Answerer>, String>;
+
+    /// Starts an instance in the place of one of the same overlay, which had other properties and has left this behind
+    /// ([`Answerer::leave`]). What it does not go on with it drops.
+    ///
+    /// # Errors
+    /// As those of [`Plugin::start`].
+    fn go_on(&self, instance: &Instance, host: Host, left: Box<dyn Any + Send>) -> Result<Box<dyn Answerer>, String> {
+        drop(left);
+        self.start(instance, host)
+    }
 }
 
 /// An instance.
@@ -56,6 +69,11 @@ pub trait Answerer: Send + Sync {
     /// A sentence: why it goes on with what it knew. It is not the plugin's to be looked at anew, unless it says otherwise.
     fn reload(&self) -> Result<(), String> {
         Err("this plugin has nothing to look at anew".to_owned())
+    }
+
+    /// It ends because another instance of the same plugin takes its place at once: what that one may go on with. None: nothing.
+    fn leave(&self) -> Option<Box<dyn Any + Send>> {
+        None
     }
 
     /// How many destinations it knows, if it can say.
@@ -138,6 +156,8 @@ struct Binding {
 struct Condition {
     /// Why it does not do what it should.
     degraded: Option<String>,
+    /// What stands in the way of what it would write.
+    clashes: Option<Clashes>,
     /// It was stopped: what it still does concerns nobody, and would be taken for the next one's.
     ended: bool,
 }
@@ -278,6 +298,17 @@ impl Host {
     #[must_use]
     pub fn degraded(&self) -> Option<String> {
         self.condition().degraded.clone()
+    }
+
+    /// This stands in the way of what the instance would write for this host; or nothing does. It works all the same.
+    pub fn clash(&self, clashes: Option<Clashes>) {
+        self.condition().clashes = clashes;
+    }
+
+    /// What stands in the way of what the instance would write; none if nothing does.
+    #[must_use]
+    pub fn clashes(&self) -> Option<Clashes> {
+        self.condition().clashes.clone()
     }
 
     /// It works, whatever overlayd has last heard of another instance of the overlay.

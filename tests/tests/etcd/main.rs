@@ -15,6 +15,7 @@ mod loss;
 mod mapping;
 mod probes;
 mod refusal;
+mod register;
 mod store;
 
 #[path = "../overlayd/daemon.rs"]
@@ -27,17 +28,14 @@ mod host;
 #[allow(dead_code, reason = "shared with the tests of overlayd, which use all of it")]
 mod traffic;
 
-use overlay_tests::{is_root, skip};
+use overlay_tests::{Peer, is_root, skip};
 
 /// Whether the test can run; if not, it is said and counted.
 fn can_run(test: &str) -> bool {
-    let why = if !is_root() {
-        "not root"
-    } else if store::program().is_none() {
-        "etcd is not installed"
-    } else {
-        return true;
-    };
-    skip(&format!("etcd::{test}"), why);
-    false
+    let test = format!("etcd::{test}");
+    if !is_root() {
+        skip(&test, "not root");
+        return false;
+    }
+    Peer::find(&test, "etcd").is_some()
 }

@@ -2,7 +2,7 @@
 
 use crate::can_run;
 use crate::host::{Host, lab};
-use crate::store::{Store, VNI, overlay_of};
+use crate::store::{Store, VNI, entry, overlay_of, vl2};
 use overlay_lab::Family;
 use std::process::Command;
 
@@ -14,7 +14,7 @@ fn wrong_credentials_and_missing_rights_are_told_from_absence() {
         return;
     }
     let lab = lab("etc_auth", 3, &[NETWORK]);
-    let store = Store::start(&lab);
+    let mut store = Store::start(&lab);
     store.map(lab.tenant(1, VNI, 1), lab.host(1).ipv4());
     for words in [
         "user add root:secret",
@@ -44,9 +44,15 @@ fn wrong_credentials_and_missing_rights_are_told_from_absence() {
     host.wait("the mapping", || host.instance(VNI).entries == Some(1));
     host.wait_up(VNI);
 
-    // The token of a user ends with the store's memory of it.
-    store.etcdctl("--user root:secret user add another:x");
-    store.etcdctl("--user root:secret put /overlay/v1/vnets/77/vl3/10.0.0.50 02:08:20:ff:ff:01");
+    // Tokens end when the store stops to ask for them. What is watched goes on without one, so that has to end, too: to be heard of, a key
+    // needs a new token then.
+    store.etcdctl("--user root:secret auth disable");
+    store.etcdctl("auth enable");
+    store.kill();
+    store.start_again();
+    let other = lab.tenant(2, VNI, 1);
+    store.etcdctl(&format!("--user root:secret put {} {}", vl2(other.mac()), entry(other, lab.host(2).ipv4())));
+    host.wait("what came after the token's end", || host.instance(VNI).entries == Some(2));
     host.wait_up(VNI);
 }
 

@@ -11,11 +11,6 @@ use std::path::PathBuf;
 /// The virtual network.
 pub(crate) const VNI: u32 = 77;
 
-/// The program, where it is installed.
-pub(crate) fn program() -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join("etcd")).find(|path| path.is_file())
-}
-
 /// A running etcd; dropping it ends it.
 pub(crate) struct Store {
     host: Namespace,

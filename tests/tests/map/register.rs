@@ -5,7 +5,7 @@ use crate::host::{Host, lab, overlay, underlay};
 use crate::traffic::{all_answered, connect, send};
 use overlay_api::control::NewOverlay;
 use overlay_lab::{Family, Lab, Ping, Signal, wait_until};
-use overlay_tests::{is_root, program, skip};
+use overlay_tests::{Peer, is_root, program, skip};
 use std::time::Duration;
 
 const VNI: u32 = 77;
@@ -37,7 +37,7 @@ fn two_hosts_need_no_mapping_by_hand_and_leave_none_behind() {
     if !is_root() {
         return skip(test, "not root");
     }
-    if crate::etcd::etcd(test).is_none() {
+    if Peer::find(test, "etcd").is_none() {
         return;
     }
     let lab = lab("map_reg", 2, &[(VNI, Family::V4)]);

@@ -45,8 +45,8 @@ pub use target::{Flushed, Order, Pager, SetTarget, TARGETS_DEFAULT, TARGETS_MAX,
 pub use time::Timestamp;
 pub use trace::{FRAME_MAX_BYTES, FrameWords, TRACES_MAX, Trace, TraceFrame, TraceRequest, TracesRequest};
 pub use varpd::{
-    InstanceCounters, InstanceState, InstanceStatus, LogLevel, LogSettings, OverlaydLink, PluginStatus, VarpdEvent, VarpdHappening,
-    VarpdStatus,
+    Clashes, InstanceCounters, InstanceState, InstanceStatus, LogLevel, LogSettings, OverlaydLink, PluginStatus, VarpdEvent,
+    VarpdHappening, VarpdStatus,
 };
 pub use vnic::{NewVnic, Vnic, VnicState};
 

@@ -138,8 +138,33 @@ pub struct InstanceStatus {
     /// Destinations that it knows; none if it cannot say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
+    /// What others have in the mapping that this host would write there; absent where nothing is. The instance is none the worse for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clashes: Option<Clashes>,
     /// What it has done since it started.
     pub counters: InstanceCounters,
+}
+
+/// VNICs that are not registered as they should, because somebody else's entry stands in the way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Clashes {
+    /// VNICs that it concerns.
+    pub count: usize,
+    /// The key that is somebody else's: of the first of them, in the order of MACs.
+    pub key: String,
+    /// What is not registered, and whose the key is: a sentence.
+    pub why: String,
+}
+
+impl fmt::Display for Clashes {
+    /// `2 clashes; first 02:08:20:0a:00:01 is not registered: its entry is written by hand, to 10.0.0.9, and stays (/overlay/..)`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, key, why } = self;
+        match count {
+            1 => write!(f, "1 clash: {why} ({key})"),
+            _ => write!(f, "{count} clashes; the first: {why} ({key})"),
+        }
+    }
 }
 
 macro_rules! counters {

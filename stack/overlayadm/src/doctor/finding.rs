@@ -10,6 +10,7 @@ const CHECKS: &[&str] = &[
     "overlayd",
     "varpd",
     "varpd-refused",
+    "clash",
     "version",
     "rights",
     "tun",

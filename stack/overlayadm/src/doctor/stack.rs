@@ -3,8 +3,8 @@
 use super::checks::End;
 use super::finding::{Finding, Severity};
 use super::rules::Traffic;
-use overlay_api::Paths;
-use overlay_api::control::{Overlay, OverlayState, Property, VnicState};
+use overlay_api::control::{Clashes, Overlay, OverlayState, Property, VnicState};
+use overlay_api::{LinkName, Paths};
 use overlay_captures::host::Namespace;
 use overlay_client::{Client, ClientError, VarpdClient};
 use std::collections::BTreeSet;
@@ -191,6 +191,16 @@ fn varpd(paths: &Paths, answerer: &overlay_api::control::Answerer, overlays: &[O
     if let Ok(status) = VarpdClient::new(paths).status() {
         version("varpd", &status.version, findings);
     }
+    for instance in VarpdClient::new(paths).instances().unwrap_or_default() {
+        findings.extend(instance.clashes.map(|clashes| clash(&instance.overlay, &clashes)));
+    }
+}
+
+/// VNICs that others do not find as this host would have it.
+fn clash(overlay: &LinkName, clashes: &Clashes) -> Finding {
+    let finding = Finding::new(Severity::Note, "clash", format!("overlay {overlay}"), clashes.to_string());
+    let why = "Other hosts go by what the mapping has, not by what this host would write there.";
+    finding.why(why).repair(format!("if that is not wanted: overlayadm map list -l {overlay} shows it, overlayadm map delete removes it"))
 }
 
 /// Whom varpd runs as, if it runs.

@@ -92,6 +92,7 @@ impl Shown {
             properties: told.properties.clone(),
             vnics: told.vnics.clone(),
             entries: running.answerer().and_then(|answerer| answerer.entries()),
+            clashes: host.clashes(),
             counters: InstanceCounters {
                 lookups: counters.lookups.load(Relaxed),
                 reached: counters.reached.load(Relaxed),
@@ -219,6 +220,11 @@ fn numbers(status: &VarpdStatus, instances: &[InstanceStatus]) -> Page {
     for (instance, entries) in instances.iter().filter_map(|instance| Some((instance, instance.entries?))) {
         page.sample("varpd_instance_entries", &labels(instance).each_ref().map(|(name, text)| (*name, text.as_str())), entries);
     }
+    page.gauge("varpd_instance_clashes", "VNICs that are not registered as they should, because somebody else's entry stands in the way.");
+    for instance in instances {
+        let clashes = instance.clashes.as_ref().map_or(0, |clashes| clashes.count);
+        page.sample("varpd_instance_clashes", &labels(instance).each_ref().map(|(name, text)| (*name, text.as_str())), clashes);
+    }
     for (counter, help) in InstanceCounters::NAMES {
         let name = format!("varpd_instance_{counter}_total");
         page.counter(&name, help);
@@ -233,6 +239,7 @@ fn numbers(status: &VarpdStatus, instances: &[InstanceStatus]) -> Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use overlay_api::control::Clashes;
 
     #[test]
     fn the_documentation_has_the_routes_that_there_are() {
@@ -258,6 +265,7 @@ mod tests {
             properties: BTreeMap::new(),
             vnics: Vec::new(),
             entries: Some(3),
+            clashes: Some(Clashes { count: 2, key: "/overlay/v1/vnets/77/vl3/10.0.0.1".to_owned(), why: "why".to_owned() }),
             counters,
         };
         let status = VarpdStatus {
@@ -276,6 +284,7 @@ mod tests {
             format!("varpd_instance_state{labels},state=\"degraded\"}} 1"),
             format!("varpd_instance_state{labels},state=\"up\"}} 0"),
             format!("varpd_instance_entries{labels}}} 3"),
+            format!("varpd_instance_clashes{labels}}} 2"),
             format!("varpd_instance_reached_total{labels}}} 7"),
             format!("varpd_instance_missing_total{labels}}} 0"),
             "varpd_overlayd_connected 0".to_owned(),

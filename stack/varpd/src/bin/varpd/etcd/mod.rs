@@ -22,9 +22,10 @@ use overlay_api::{Lookup, ModuleName};
 use overlay_varpd::plugin::{Answerer, Host, Plugin, Reply};
 use register::Registered;
 use setup::Setup;
+use std::any::Any;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use table::Table;
 
 /// The name of the plugin.
@@ -57,11 +58,23 @@ impl Plugin for Etcd {
     }
 
     fn start(&self, instance: &Instance, host: Host) -> Result<Box<dyn Answerer>, String> {
+        self.start_with(instance, host, None)
+    }
+
+    fn go_on(&self, instance: &Instance, host: Host, left: Box<dyn Any + Send>) -> Result<Box<dyn Answerer>, String> {
+        self.start_with(instance, host, left.downcast().ok().map(|left| *left))
+    }
+}
+
+impl Etcd {
+    /// Starts an instance; `left` is what one of the same overlay had registered.
+    fn start_with(&self, instance: &Instance, host: Host, left: Option<Registered>) -> Result<Box<dyn Answerer>, String> {
         let setup = Setup::of(instance, &self.cache)?;
-        let registered = Registered::start(&setup, instance, &host).map_err(|error| format!("its VNICs cannot be registered: {error}"))?;
+        let registered =
+            Registered::start(&setup, instance, &host, left).map_err(|error| format!("its VNICs cannot be registered: {error}"))?;
         let (table, misses) = Table::new(host, instance.with_port);
         let follower = Follower::start(setup, &table, misses).map_err(|error| format!("its thread cannot be started: {error}"))?;
-        Ok(Box::new(Served { table, follower, registered }))
+        Ok(Box::new(Served { table, follower, registered: Mutex::new(registered) }))
     }
 }
 
@@ -70,19 +83,25 @@ struct Served {
     table: Arc<Table>,
     follower: Follower,
     /// None where VNICs are not registered.
-    registered: Option<Registered>,
+    registered: Mutex<Option<Registered>>,
+}
+
+impl Served {
+    fn registered(&self) -> MutexGuard<'_, Option<Registered>> {
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Answerer for Served {
     fn lookup(&self, lookup: &Lookup, reply: Reply) {
-        if let Some(registered) = &self.registered {
+        if let Some(registered) = &*self.registered() {
             registered.hear(&lookup.frame);
         }
         self.table.lookup(lookup, reply);
     }
 
     fn vnic(&self, vnic: &VnicInfo, there: bool) {
-        if let Some(registered) = &self.registered {
+        if let Some(registered) = &*self.registered() {
             registered.vnic(vnic.mac, there);
         }
     }
@@ -90,6 +109,11 @@ impl Answerer for Served {
     fn reload(&self) -> Result<(), String> {
         self.follower.read_anew();
         self.table.problem().map_or(Ok(()), Err)
+    }
+
+    /// Its VNICs stay where they are: withdrawn and written again they would be nowhere for a moment.
+    fn leave(&self) -> Option<Box<dyn Any + Send>> {
+        Some(Box::new(self.registered().take()?))
     }
 
     fn entries(&self) -> Option<u64> {
