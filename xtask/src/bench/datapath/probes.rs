@@ -25,6 +25,9 @@ const CEILING: Duration = Duration::from_secs(30);
 /// What is measured unwatched: super-frames, and small frames, which fire most.
 const UNWATCHED: [Measure; 2] = [Measure::Tcp, Measure::Udp];
 
+/// What a script has that watches overlayd; those without watch varpd alone.
+const OF_OVERLAYD: &str = "usdt:*:overlay:";
+
 /// What was asked for on the command line.
 struct Options {
     rounds: usize,
@@ -52,7 +55,7 @@ impl Options {
         Ok(options)
     }
 
-    /// The scripts in `folder` that are wanted, by name.
+    /// The scripts in `folder` that are wanted and watch overlayd, by name.
     fn scripts(&self, folder: &Path) -> Outcome<Vec<(String, PathBuf)>> {
         let failed = |error| format!("{} cannot be read: {error}", folder.display());
         let mut all: Vec<(String, PathBuf)> = Vec::new();
@@ -68,7 +71,14 @@ impl Options {
             return Err(format!("there is no script `{unknown}`; there are: {}", names.join(", ")));
         }
         all.retain(|(name, _)| self.only.is_empty() || self.only.contains(name));
-        Ok(all)
+        let mut on_the_way = Vec::new();
+        for (name, path) in all {
+            let text = std::fs::read_to_string(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+            if text.contains(OF_OVERLAYD) {
+                on_the_way.push((name, path));
+            }
+        }
+        Ok(on_the_way)
     }
 }
 
@@ -212,7 +222,7 @@ fn report(unwatched: &[(Measure, Vec<(f64, f64)>)], rows: &[Row], options: &Opti
     }
     text.push_str(
         "\nWith a script that watches the sending end, frames of 64 bytes of payload as fast as the sender can: how many of them still arrive, and what a frame \
-         costs more. What fires only for lookups or changes costs nothing here, where there are none.\n\n| script | frames that are left | ns a frame |\n|---|---:|---:|\n",
+         costs more. What fires only for lookups or changes costs nothing here, where there are none; what watches varpd alone is left out, as no frame passes it.\n\n| script | frames that are left | ns a frame |\n|---|---:|---:|\n",
     );
     for row in rows {
         match (row.cost(), &row.figures) {
@@ -254,11 +264,12 @@ mod tests {
         let options = Options::parse(&words(&["--only", "drops,none"])).unwrap();
         let folder = std::env::temp_dir().join(format!("overlay-bench-probes-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("drops.bt"), "").unwrap();
+        std::fs::write(folder.join("drops.bt"), "usdt:*:overlay:drop {}").unwrap();
+        std::fs::write(folder.join("proxies.bt"), "usdt:*:varpd:proxy-arp {}").unwrap();
         let refusal = options.scripts(&folder).unwrap_err();
         let found = Options::parse(&[]).unwrap().scripts(&folder);
         std::fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(refusal, "there is no script `none`; there are: drops");
+        assert_eq!(refusal, "there is no script `none`; there are: drops, proxies");
         assert_eq!(found.unwrap(), [("drops".to_owned(), folder.join("drops.bt"))]);
     }
 }
