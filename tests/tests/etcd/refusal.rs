@@ -1,9 +1,10 @@
 //! Is it said why the store cannot be read: no credentials, no right, no trust, or nobody there?
 
 use crate::can_run;
+use crate::daemon::CEILING;
 use crate::host::{Host, lab};
 use crate::store::{Store, VNI, entry, overlay_of, vl2};
-use overlay_lab::Family;
+use overlay_lab::{Family, wait_until};
 use std::process::Command;
 
 const NETWORK: (u32, Family) = (VNI, Family::V4);
@@ -75,6 +76,15 @@ fn an_expired_certificate_is_told_from_absence() {
     openssl(&[&signed[..], &["-days", "0", "-out", "expired.pem"]].concat());
     openssl(&[&signed[..], &["-days", "2", "-out", "store.pem"]].concat());
     openssl(&["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "x.key", "-out", "other.pem", "-subj", "/CN=other"]);
+    // It is good for the second in which it was made, and the host is ready within that second on a fast machine.
+    let over = || {
+        !Command::new("openssl")
+            .args(["x509", "-checkend", "0", "-noout", "-in", &file("expired.pem")])
+            .status()
+            .expect("openssl")
+            .success()
+    };
+    wait_until("a certificate to expire", CEILING, over).expect("it expires");
     let flags = |certificate: &str| ["--cert-file".into(), file(certificate), "--key-file".into(), file("store.key")];
 
     let host = Host::start(lab.host(1));

@@ -4,9 +4,11 @@ use super::{Shape, property, target, unless_gone};
 use crate::Refusal;
 use crate::flags::ShowOverlay;
 use crate::table::{Column, duration, on_request};
+use overlay_api::LinkName;
 use overlay_api::control::{Clashes, Overlay};
 use overlay_client::{Client, VarpdClient};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// An overlay, with what varpd has to say of it.
@@ -47,9 +49,11 @@ pub(crate) fn overlays(client: &Client, varpd: &VarpdClient, show: &ShowOverlay,
         let mut shape = Shape::new(FAULTS, &show.print, show.parsable)?;
         let overlays = chosen(client, show)?;
         // Whether varpd can be asked is not for here: where it is away, the overlay says so.
-        let clashes = |overlay: &Overlay| varpd.instance(&overlay.name).ok()?.clashes;
-        let asks = |overlay: &Overlay| overlay.search.as_str() != "direct";
-        let row = |overlay: Overlay| Row { clashes: Some(&overlay).filter(|overlay| asks(overlay)).and_then(clashes), overlay };
+        let asks = overlays.iter().any(|overlay| overlay.search.as_str() != "direct");
+        let instances = if asks { varpd.instances().unwrap_or_default() } else { Vec::new() };
+        let mut clashes: BTreeMap<LinkName, Clashes> =
+            instances.into_iter().filter_map(|instance| Some((instance.overlay, instance.clashes?))).collect();
+        let row = |overlay: Overlay| Row { clashes: clashes.remove(&overlay.name), overlay };
         return shape.print(out, &overlays.into_iter().map(row).collect::<Vec<_>>());
     }
     let mut shape = Shape::new(property::COLUMNS, &show.print, show.parsable)?;

@@ -20,6 +20,7 @@ use follow::Follower;
 use overlay_api::channel::{Instance, PluginInfo, VnicInfo};
 use overlay_api::{Lookup, ModuleName};
 use overlay_varpd::plugin::{Answerer, Host, Plugin, Reply};
+use overlay_varpd::proxy::claimed;
 use register::Registered;
 use setup::Setup;
 use std::any::Any;
@@ -94,8 +95,11 @@ impl Served {
 
 impl Answerer for Served {
     fn lookup(&self, lookup: &Lookup, reply: Reply) {
-        if let Some(registered) = &*self.registered() {
-            registered.hear(&lookup.frame);
+        // Looked for first: lookups of all workers would wait for each other here.
+        if let Some((mac, ip)) = claimed(&lookup.frame)
+            && let Some(registered) = &*self.registered()
+        {
+            registered.claim(mac, ip);
         }
         self.table.lookup(lookup, reply);
     }

@@ -6,7 +6,6 @@ use overlay_api::control::Clashes;
 use overlay_decoder::{Mac, Ul3, Vni};
 use overlay_etcd::{Clash, Client, Config, Layout, Registrar, Registration, Report};
 use overlay_varpd::plugin::Host;
-use overlay_varpd::proxy::claimed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
@@ -153,14 +152,8 @@ impl Registered {
         self.registrar.vnic(mac, there);
     }
 
-    /// A VNIC has sent this frame, which may say which inner address it has.
-    pub(super) fn hear(&self, frame: &[u8]) {
-        if let Some((mac, ip)) = claimed(frame) {
-            self.claim(mac, ip);
-        }
-    }
-
-    fn claim(&self, mac: Mac, ip: IpAddr) {
+    /// Who has this MAC says of itself that it has this inner address.
+    pub(super) fn claim(&self, mac: Mac, ip: IpAddr) {
         // Only a VNIC of ours is believed, and only so many addresses.
         let is_new = self.heard().get_mut(&mac).is_some_and(|ips| ips.len() < HEARD_MAX && ips.insert(ip));
         if is_new {

@@ -25,6 +25,13 @@ pub(crate) struct Stamp {
     fresh: bool,
 }
 
+impl Stamp {
+    /// All that is known of the file is what it was: if it was fresh, only the contents can tell whether it was written to since.
+    pub(crate) fn is_of_the_same_file(self, before: Self) -> bool {
+        Self { fresh: before.fresh, ..self } == before
+    }
+}
+
 /// What the path leads to now, through whatever links; none if that is nothing that could be read.
 pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let file = std::fs::metadata(path).ok()?;

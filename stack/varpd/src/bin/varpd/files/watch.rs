@@ -123,10 +123,11 @@ impl File {
             return;
         }
         let was_doubtful = std::mem::replace(&mut self.doubtful, false) && !changed;
-        self.seen = now;
+        let before = std::mem::replace(&mut self.seen, now);
+        let was_fresh = now.zip(before).is_some_and(|(now, before)| now.is_of_the_same_file(before));
         let read = self.again();
-        if read.is_err() && read == self.read {
-            // Said already.
+        if read == self.read && (read.is_err() || was_fresh) {
+            // Said already. A file that somebody wrote anew, be it with the same words, is told of.
             return;
         }
         if read.is_err() && !was_doubtful {
@@ -176,6 +177,27 @@ mod tests {
         file.look();
         file.look();
         file.read.unwrap_err().sentence
+    }
+
+    #[test]
+    fn a_file_that_was_just_written_is_read_again_and_told_of_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("map.json");
+        let write = |text: &str| std::fs::write(&path, text).unwrap();
+        let mut file = File::new(&path);
+        let mut look = || {
+            file.look();
+            file.read.clone().unwrap()
+        };
+        write("{}");
+        let first = look();
+        std::thread::sleep(EVERY);
+        assert!(Arc::ptr_eq(&first, &look()), "the same words of the same file");
+        write("{}");
+        let second = look();
+        assert!(!Arc::ptr_eq(&first, &second) && first == second, "somebody wrote them again");
+        write(r#"{"02:00:00:00:00:01": {"ip": "192.0.2.1", "port": 4789}}"#);
+        assert_eq!(look().len(), 1);
     }
 
     #[test]
