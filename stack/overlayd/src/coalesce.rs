@@ -50,8 +50,8 @@ const ALONE: u16 = Tcp::FIN | Tcp::SYN | Tcp::RST | Tcp::URG | CWR;
 pub(crate) struct Rules {
     /// Whether a checksum that is the sum of the pseudo-header alone is believed: the underlay's `trust_partial_checksum`.
     pub(crate) trust_partial: bool,
-    /// Whether the TAP takes super-frames of UDP.
-    pub(crate) join_udp: bool,
+    /// Bytes of payload of the smallest datagram of UDP that others are joined to: 0 joins all, [`usize::MAX`] none.
+    pub(crate) udp_from: usize,
 }
 
 /// A frame for a TAP.
@@ -82,6 +82,7 @@ pub(crate) struct Write {
 pub(crate) struct Joiner {
     pieces: Pieces,
     writes: Vec<Write>,
+    small: usize,
 }
 
 impl Joiner {
@@ -89,6 +90,12 @@ impl Joiner {
     pub(crate) fn clear(&mut self) {
         self.pieces.clear();
         self.writes.clear();
+        self.small = 0;
+    }
+
+    /// Datagrams of UDP among the frames so far that were left alone because they have so little payload.
+    pub(crate) fn small(&self) -> usize {
+        self.small
     }
 
     /// The writes so far, in the order in which they are to be made.
@@ -106,7 +113,7 @@ impl Joiner {
         let mut open: Option<Open<'a>> = None;
         for frame in frames {
             let transport = Transport::parse(frame.bytes);
-            let part = transport.and_then(|transport| Part::of(frame, transport, rules));
+            let part = transport.and_then(|transport| Part::of(frame, transport));
             if let (Some(run), Some(part)) = (&mut open, &part)
                 && run.continues(part)
                 && run.is_sound(rules)
@@ -120,9 +127,14 @@ impl Joiner {
             }
             self.close(&mut open, rules);
             match part {
-                // PSH ends a run, and so none begins with it.
-                Some(part) if !part.pushes() => open = Some(Open { first: part, count: 1, len: part.len(), pushes: false, joined: None }),
-                _ => self.alone(&frame, transport, rules),
+                Some(part) if part.begins(rules) => {
+                    open = Some(Open { first: part, count: 1, len: part.len(), pushes: false, joined: None })
+                }
+                _ => {
+                    let small = |transport| Part { frame, transport }.is_small(rules);
+                    self.small += usize::from(frame.offload.segments.is_none() && transport.is_some_and(small));
+                    self.alone(&frame, transport, rules);
+                }
             }
         }
         self.close(&mut open, rules);
@@ -265,7 +277,7 @@ struct Part<'a> {
 impl<'a> Part<'a> {
     /// None if it goes alone whatever comes before and behind it.
     #[inline]
-    fn of(frame: Frame<'a>, transport: Transport, rules: Rules) -> Option<Self> {
+    fn of(frame: Frame<'a>, transport: Transport) -> Option<Self> {
         let Transport { version, protocol, l3, l4, payload, end } = transport;
         // BIG TCP is not cut on any wire, and a length of 0 in a short frame is a fault that joining would repair.
         let has_length = match version {
@@ -275,7 +287,7 @@ impl<'a> Part<'a> {
         let can = match protocol {
             Protocol::Tcp => word(frame.bytes, l4 + 12) & (ALONE | Tcp::ACK) == Tcp::ACK,
             // Cut again, it would have a checksum.
-            Protocol::Udp => rules.join_udp && transport.checksum(frame.bytes) != 0 && usize::from(word(frame.bytes, l4 + 4)) == end - l4,
+            Protocol::Udp => transport.checksum(frame.bytes) != 0 && usize::from(word(frame.bytes, l4 + 4)) == end - l4,
         };
         // Bytes behind the packet would get lost.
         let whole = end == frame.bytes.len() && payload < end && end <= FRAME_MAX;
@@ -285,6 +297,16 @@ impl<'a> Part<'a> {
     /// Bytes of payload.
     fn len(&self) -> usize {
         self.transport.end - self.transport.payload
+    }
+
+    /// Whether a run can begin with it: PSH ends one.
+    fn begins(&self, rules: Rules) -> bool {
+        !self.pushes() && !self.is_small(rules)
+    }
+
+    /// Whether it is a datagram with too little payload to begin a run; it may be the shorter one at its end.
+    fn is_small(&self, rules: Rules) -> bool {
+        self.transport.protocol == Protocol::Udp && self.len() < rules.udp_from
     }
 
     fn pushes(&self) -> bool {

@@ -114,7 +114,7 @@ fn whatever_is_cut_is_within_the_limits_and_what_is_refused_leaves_nothing() {
 fn whatever_is_joined_is_the_same_again_when_it_is_cut() {
     fuzz(|input| {
         let mut choices = Choices(input);
-        let rules = Rules { trust_partial: choices.often(4), join_udp: !choices.often(2) };
+        let rules = Rules { trust_partial: choices.often(4), udp_from: [0, 100, usize::MAX][usize::from(choices.below(3))] };
         let frames = frames(&mut choices);
         let mut next = 0;
         for (bytes, offload, count) in driver::join(&frames, rules) {
@@ -157,7 +157,7 @@ fn same(cut: &[u8], given: &[u8], rules: Rules) {
 fn what_was_left_to_do_is_looked_at_with_suspicion() {
     fuzz(|input| {
         let mut choices = Choices(input);
-        let rules = Rules { trust_partial: choices.often(4), join_udp: true };
+        let rules = Rules { trust_partial: choices.often(4), udp_from: 0 };
         let frames = frames(&mut choices);
         let given: Vec<_> = frames.into_iter().map(|frame| (frame.clone(), work(&mut choices, &frame))).collect();
         for (bytes, offload, count) in driver::join_with_work(&given, rules) {

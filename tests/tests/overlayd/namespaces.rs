@@ -60,7 +60,9 @@ fn underlay_vnics_and_control_are_in_four_namespaces() {
             send(&connection.server, &connection.client, 2_000_000, u64::from(vni) + 10);
             assert_eq!(bad_packets(here), [], "{round}");
             let counters = daemon.client.overlay(&link(&format!("ov{vni}"))).expect("an overlay").counters;
-            assert!(counters.all_dropped() == 0 && counters.delivered > 0, "{round}: {counters:?}");
+            // The peer's stack announces its groups, maybe before there is a VNIC to take that.
+            let lost = counters.drops.keys().filter(|reason| **reason != DropReason::NoPort.name()).count();
+            assert!(lost == 0 && counters.delivered > 0, "{round}: {counters:?}");
         }
         if round == "new" {
             daemon.end();

@@ -7,6 +7,12 @@ use overlay_api::PortId;
 use overlay_engine::{Batch, Content, Offload, Outbox, Worker};
 use std::io::IoSlice;
 
+/// Bytes of payload of the smallest datagram that is joined with others. A joined one is taken apart where the tenant's program reads, all of
+/// it at once, and a socket has room for a few hundred small datagrams by default: more of them were lost there than the joining had saved.
+const JOINED_FROM: usize = 512;
+/// So many small datagrams in one batch are no question or answer, but a stream.
+const STREAM: usize = 5;
+
 /// Gives VNICs their frames. Keep it and use it again: it keeps its memory.
 #[derive(Debug)]
 pub(crate) struct Giver {
@@ -23,7 +29,8 @@ impl Giver {
         Self { steps, joiner: Joiner::default(), ports: Vec::new(), slices: Vec::new(), untaken: Vec::new() }
     }
 
-    /// Gives what the outbox holds for VNICs, and has the worker count it. `offload` says for an item what is left to do to it.
+    /// Gives what the outbox holds for VNICs, and has the worker count it. `offload` says for an item what is left to do to it. Says whether
+    /// it was a stream of small datagrams: then whoever reads them has had the chance to run.
     pub(crate) fn give<M: Copy>(
         &mut self,
         io: &Io,
@@ -32,7 +39,8 @@ impl Giver {
         out: &Outbox,
         worker: &Worker,
         offload: impl Fn(u32) -> Option<Offload>,
-    ) {
+    ) -> bool {
+        let mut small = 0;
         self.ports.clear();
         self.untaken.clear();
         for deliver in &out.delivers {
@@ -56,12 +64,13 @@ impl Giver {
             });
             self.joiner.clear();
             // What is not to be trusted the engine has dropped.
-            let rules = Rules { trust_partial: true, join_udp: true };
+            let rules = Rules { trust_partial: true, udp_from: JOINED_FROM };
             if self.steps.joins() {
                 self.joiner.join(frames, rules);
             } else {
                 frames.for_each(|frame| self.joiner.join([frame], rules));
             }
+            small += self.joiner.small();
             let bytes_of = |key: u32| out.delivers.get(key as usize).map_or(&[][..], |deliver| out.content(deliver, batch));
             let mut slices = recycle(std::mem::take(&mut self.slices));
             let mut left = mine.map(|(key, _)| key);
@@ -88,5 +97,11 @@ impl Giver {
         // They are in the order of the ports.
         self.untaken.sort_unstable();
         worker.settle(out, &self.untaken);
+        let is_stream = small >= STREAM;
+        if is_stream {
+            // The reader was woken by the first of them, maybe on this processor: what it has no time for is lost.
+            std::thread::yield_now();
+        }
+        is_stream
     }
 }

@@ -64,7 +64,10 @@ impl Receive {
         if out.misses > 0 {
             shared.room.ring();
         }
-        giver.give(io, queue, datagrams, out, worker, |item| datagrams.items().get(item as usize).map(|item| item.meta.offload));
+        let offload = |item| datagrams.items().get(item as usize).map(|item| item.meta.offload);
+        if giver.give(io, queue, datagrams, out, worker, offload) {
+            *most = few(read, datagrams.items().len());
+        }
         datagrams.clear();
         out.clear();
         true
@@ -75,6 +78,11 @@ impl Receive {
 fn messages_like(read: usize, bytes: usize) -> usize {
     let fit = (BYTES * read / bytes.max(1)).max(1);
     if bytes < read * SMALL { fit.min(FEW) } else { fit }
+}
+
+/// How many messages to ask for after `read` of them were so many small datagrams (UDP_GRO makes up to 64 of a sender one message).
+fn few(read: usize, datagrams: usize) -> usize {
+    (FEW * read / datagrams.max(1)).clamp(1, FEW)
 }
 
 /// Whether what the kernel took for datagrams of one size is one datagram with a super-frame of inner UDP, whose size that is.
@@ -98,5 +106,6 @@ mod tests {
         // 45 datagrams of 1,450 bytes are a super-frame; one that comes whole is of 62 KB.
         assert_eq!((messages_like(32, 32 * 1450), messages_like(1, 62_000)), (180, 4));
         assert_eq!((messages_like(32, 32 * 114), messages_like(1, 0), messages_like(2, 2 << 20)), (32, 32, 1));
+        assert_eq!((few(32, 32), few(4, 256), few(16, 64), few(1, 0)), (32, 1, 8, 32));
     }
 }

@@ -38,13 +38,20 @@ pub(crate) fn all(cutter: &Cutter, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
     cutter.chunks().iter().flat_map(|chunk| datagrams(cutter, chunk, frames)).collect()
 }
 
-pub(crate) const TRUSTING: Rules = Rules { trust_partial: true, join_udp: true };
-pub(crate) const WARY: Rules = Rules { trust_partial: false, join_udp: true };
+pub(crate) const TRUSTING: Rules = Rules { trust_partial: true, udp_from: 0 };
+pub(crate) const WARY: Rules = Rules { trust_partial: false, udp_from: 0 };
 
 /// What is written for frames that came as they are: bytes, what is left to do, and of how many frames.
 pub(crate) fn join(frames: &[Vec<u8>], rules: Rules) -> Vec<(Vec<u8>, Offload, u32)> {
     let with_work: Vec<_> = frames.iter().map(|frame| (frame.clone(), Offload::default())).collect();
     join_with_work(&with_work, rules)
+}
+
+/// How many of them are datagrams that are too small to be joined.
+pub(crate) fn small(frames: &[Vec<u8>], rules: Rules) -> usize {
+    let mut joiner = Joiner::default();
+    joiner.join(frames.iter().map(|bytes| Frame { key: 0, bytes, offload: Offload::default() }), rules);
+    joiner.small()
 }
 
 pub(crate) fn join_with_work(frames: &[(Vec<u8>, Offload)], rules: Rules) -> Vec<(Vec<u8>, Offload, u32)> {

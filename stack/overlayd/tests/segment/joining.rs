@@ -1,7 +1,7 @@
 //! What was cut is joined again; what only looks like it is not.
 
 use super::coalesce::{Frame, Joiner, Rules};
-use super::driver::{TRUSTING, WARY, cut, join};
+use super::driver::{TRUSTING, WARY, cut, join, small};
 use super::sample::{CWR, Choices, ECE, Field, Flow, payload};
 use super::segment::Limits;
 use overlay_decoder::layer::Tcp;
@@ -242,7 +242,11 @@ fn datagrams_are_joined_where_the_tap_takes_them_up_to_120() {
     let flow = Flow::udp();
     let groups = |count, rules| join(&run(&flow, &vec![100; count]), rules).into_iter().map(|write| write.2).collect::<Vec<_>>();
     assert_eq!(groups(121, WARY), [120, 1]);
-    assert_eq!(groups(3, Rules { join_udp: false, ..WARY }), [1, 1, 1]);
+    assert_eq!(groups(3, Rules { udp_from: usize::MAX, ..WARY }), [1, 1, 1]);
+    let large = Rules { udp_from: 500, ..WARY };
+    assert_eq!((groups(3, large), small(&run(&flow, &[100; 3]), large)), (vec![1, 1, 1], 3));
+    let tail = run(&flow, &[500, 500, 499, 499]);
+    assert_eq!((grouped(&tail, large), small(&tail, large)), (vec![3, 1], 1), "a shorter one ends a run, and begins none");
     let mut frames = run(&flow, &[1000; 3]);
     frames.iter_mut().for_each(|frame| frame[flow.l4() + 6..flow.l4() + 8].fill(0));
     assert_eq!(grouped(&frames, WARY), [1, 1, 1], "cut again, a datagram without a checksum would have one");
