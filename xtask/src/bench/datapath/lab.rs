@@ -20,8 +20,8 @@ use crate::run::{Outcome, Workspace, cannot_start, line_of, output_of, succeeds}
 const VNI: &str = "5000";
 /// How long a daemon may take to get ready, and a tunnel to answer.
 const CEILING: Duration = Duration::from_secs(20);
-/// Payload that Ethernet (1500) has left below VXLAN over IPv4 with OVS, which does not see to it itself: the kernel's device has the same.
-const OVS_MTU: &str = "1450";
+/// Payload that Ethernet (1500) has left below VXLAN over IPv4: the kernel's device sees to it itself, OVS and a link without a tunnel do not.
+const INNER_MTU: &str = "1450";
 /// Where a Debian package keeps the schema of OVS's database.
 const OVS_SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
@@ -54,6 +54,8 @@ pub(super) enum End {
     OursNoProbes,
     /// Open vSwitch's user-space datapath.
     Ovs,
+    /// Nothing: the tenant has the link itself.
+    Nothing,
 }
 
 /// A tunnel.
@@ -143,6 +145,7 @@ impl<'a> Lab<'a> {
                     lab.ours(host, program, "vxlan", &[])?;
                 }
                 End::Ovs => lab.ovs(host)?,
+                End::Nothing => lab.nothing(host)?,
             }
         }
         let mut server = lab.command(&tenant(2), &["iperf3", "-s"]);
@@ -197,6 +200,13 @@ impl<'a> Lab<'a> {
         let (netns, mac) = (format!("ovlab-up-{}-{}", self.name, tenant(host)), format!("02:08:20:0a:00:0{host}"));
         self.administer(host, &root, &["create-vnic", "-l", "ov0", "-m", &mac, "-n", &netns, "t0"])?;
         self.address(host, &[])
+    }
+
+    /// Gives the tenant the link.
+    fn nothing(&mut self, host: u16) -> Outcome {
+        let netns = format!("ovlab-up-{}-{}", self.name, tenant(host));
+        self.run(&format!("h{host}"), &["ip", "link", "set", "ul0", "netns", &netns, "name", "t0"])?;
+        self.address(host, &["mtu", INNER_MTU])
     }
 
     fn administer(&mut self, host: u16, root: &Path, words: &[&str]) -> Outcome {
@@ -268,7 +278,7 @@ impl<'a> Lab<'a> {
         self.run(&role, &["ip", "address", "flush", "dev", "ul0"])?;
         self.run(&role, &["ip", "address", "add", &address, "dev", "br-ul"])?;
         self.run(&role, &["ip", "link", "set", "br-ul", "up"])?;
-        self.address(host, &["mtu", OVS_MTU])
+        self.address(host, &["mtu", INNER_MTU])
     }
 }
 

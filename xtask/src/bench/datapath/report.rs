@@ -2,7 +2,7 @@
 
 use super::lab::Link;
 use super::measure::Measure;
-use super::{Figure, GENEVE, KERNEL, MIXED, NO_PROBES, NO_SPIN, NVGRE, OURS, OVS, Options, Results, STEPS, Way};
+use super::{Figure, GENEVE, KERNEL, MIXED, NO_PROBES, NO_SPIN, NO_TUNNEL, NVGRE, OURS, OVS, Options, Results, STEPS, Way};
 
 /// Which side of a goal is the good one.
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ const GOALS: &[Goal] = &[
 ];
 
 /// The columns of the tables of figures.
-const WAYS: &[Way] = &[KERNEL, OURS, MIXED, OVS, GENEVE, NVGRE, NO_PROBES, NO_SPIN];
+const WAYS: &[Way] = &[NO_TUNNEL, KERNEL, OURS, MIXED, OVS, GENEVE, NVGRE, NO_PROBES, NO_SPIN];
 
 /// The columns of the tables of steps; the last one is everything.
 const STEP_WAYS: &[Way] = &[STEPS[0], STEPS[1], STEPS[2], OURS];
@@ -107,8 +107,9 @@ pub(super) fn report(
     let mut text = format!(
         "## The data path\n\nTwo hosts joined by one veth pair, a tenant on each, a tunnel between them; all of it, the load included, on this \
          machine. The link is wire-like (no offloads: every packet fits the MTU and has its checksums) or has all offloads of a veth pair. overlayd \
-         runs as it does without options. {} round{} of {} s a figure, all tunnels in turn; a figure is the median of the rounds, a ratio the median \
-         of the rounds' ratios.\n\nMachine: {}, {stolen:.1} % of the time stolen by its host meanwhile.\n",
+         runs as it does without options. Where there is no tunnel, the tenants have the link itself: what the machine can do, unless somebody joins \
+         packets that the link does not. {} round{} of {} s a figure, all in turn; a figure is the median of the rounds, a ratio the median of the \
+         rounds' ratios.\n\nMachine: {}, {stolen:.1} % of the time stolen by its host meanwhile.\n",
         options.rounds,
         if options.rounds == 1 { "" } else { "s" },
         options.seconds,
@@ -199,9 +200,9 @@ mod tests {
         let figures = figures().into_iter().enumerate().map(|(index, figure)| (figure, vec![index as f64 + 1.0])).collect();
         let options = Options { rounds: 1, seconds: 2, only: Vec::new() };
         let text = report(&Results { figures }, &options, &["2 cores".to_owned()], 0.0, &[]);
-        assert!(text.contains("| One TCP connection, Gbit/s | kernel | ours | ours, peer kernel | OVS |"), "{text}");
-        // The second figure by the first.
-        assert!(text.contains("| TCP, wire-like, to the kernel's VXLAN | 2.00 x | 1 x | 1.2 x |"), "{text}");
+        assert!(text.contains("| One TCP connection, Gbit/s | no tunnel | kernel | ours | ours, peer kernel | OVS |"), "{text}");
+        // The third figure by the second.
+        assert!(text.contains("| TCP, wire-like, to the kernel's VXLAN | 1.50 x | 1 x | 1.2 x |"), "{text}");
         assert_eq!(text.matches(" at most |").count(), 4, "{text}");
         assert!(text.contains("1 round of 2 s"), "{text}");
     }
