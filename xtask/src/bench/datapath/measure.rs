@@ -79,11 +79,11 @@ impl Measure {
         let output = output_of(&mut lab.command(&tenant(1), &words))?;
         let figure = match self {
             Self::Tcp | Self::TcpBack => {
-                number_behind(&output, &["\"end\"", "\"sum_received\"", "\"bits_per_second\":"]).map(|bits| bits / 1e9)
+                number_behind(summary(&output), &["\"sum_received\"", "\"bits_per_second\":"]).map(|bits| bits / 1e9)
             }
             Self::Udp => {
                 let came = received(lab)? - before;
-                number_behind(&output, &["\"end\"", "\"sum\"", "\"seconds\":"]).map(|seconds| came as f64 / seconds / 1e3)
+                number_behind(summary(&output), &["\"sum\"", "\"seconds\":"]).map(|seconds| came as f64 / seconds / 1e3)
             }
             Self::Idle => mean(&output),
             Self::Awake => median_time(&output),
@@ -118,6 +118,12 @@ fn datagrams_in(snmp: &str) -> Option<u64> {
     numbers.split(' ').nth(at)?.parse().ok()
 }
 
+/// What iperf3 says of the whole run: an object called "end". Each interval before has a number of that name.
+fn summary(output: &str) -> &str {
+    let starts = |at: &usize| output[*at..].trim_start().starts_with('{');
+    output.match_indices("\"end\":").map(|(at, word)| at + word.len()).find(starts).map_or("", |at| &output[at..])
+}
+
 /// The number behind several words, each searched for behind the one before it.
 fn number_behind(text: &str, words: &[&str]) -> Option<f64> {
     let rest = words.iter().try_fold(text, |rest, word| rest.split_once(word).map(|(_, behind)| behind))?;
@@ -149,12 +155,14 @@ mod tests {
 
     #[test]
     fn figures_are_found_in_what_iperf3_says() {
-        let json = "{\n\t\"intervals\":\t[{\"sum\":\t{\"seconds\":\t1.0}}],\n\t\"end\":\t{\n\t\t\"streams\":\t[],\n\t\t\"sum_sent\":\t{\n\
-            \t\t\t\"bits_per_second\":\t5.1e+09\n\t\t},\n\t\t\"sum_received\":\t{\n\t\t\t\"seconds\":\t3.04,\n\t\t\t\"bits_per_second\":\t4870123456.5,\n";
-        let gbit = number_behind(json, &["\"end\"", "\"sum_received\"", "\"bits_per_second\":"]);
-        assert_eq!(gbit, Some(4_870_123_456.5));
-        assert_eq!(number_behind(json, &["\"end\"", "\"bits_per_second\":"]), Some(5.1e9));
-        assert_eq!(number_behind(json, &["\"end\"", "\"lost_packets\":"]), None);
+        let json = "{\n\t\"intervals\":\t[{\"sum\":\t{\"end\":\t1.00001,\n\"seconds\":\t1.00001}}],\n\t\"end\":\t{\n\t\t\"streams\":\t[],\n\
+            \t\t\"sum_sent\":\t{\n\t\t\t\"end\":\t3.0,\n\t\t\t\"bits_per_second\":\t5.1e+09\n\t\t},\n\t\t\"sum_received\":\t{\n\
+            \t\t\t\"seconds\":\t3.04,\n\t\t\t\"bits_per_second\":\t4870123456.5,\n";
+        let received = |word| number_behind(summary(json), &["\"sum_received\"", word]);
+        assert_eq!((received("\"seconds\":"), received("\"bits_per_second\":")), (Some(3.04), Some(4_870_123_456.5)));
+        assert_eq!(number_behind(summary(json), &["\"bits_per_second\":"]), Some(5.1e9));
+        assert_eq!(number_behind(summary(json), &["\"lost_packets\":"]), None);
+        assert_eq!(number_behind(summary("\"end\": 1.0"), &["1"]), None);
     }
 
     #[test]
