@@ -147,8 +147,11 @@ fn a_plugin_is_asked_without_overlayd() {
         (&["--dst", "2:0:0:0:0:9", "-p", "fixed/hosts=2:0:0:0:0:9"], "fixed: property fixed/hosts: 2:0:0:0:0:9: MAC,ADDRESS:PORT"),
         (&["--dst", "2:0:0:0:0:9", "-p", "fixed/host=x"], "there is no such property; did you mean fixed/hosts?"),
     ] {
-        let refused = ask(words);
-        assert!(refused.code == 1 && refused.stderr.contains(why), "{refused:?}");
+        // The plugin's process has just come up each time: it has to be there to be asked.
+        for _ in 0..20 {
+            let refused = ask(words);
+            assert!(refused.code == 1 && refused.stderr.contains(why), "{refused:?}");
+        }
     }
     // Destinations of a kind that the encapsulation has not.
     responder(folder.path());

@@ -198,11 +198,16 @@ impl Keeper {
                             }
                             Ok(FromVarpd::Hello(hello)) if !greeted => {
                                 greeted = true;
-                                if let Err(end) = self.greeted(hello.plugins) {
-                                    return end;
-                                }
+                                let info = match self.greeted(hello.plugins) {
+                                    Ok(info) => info,
+                                    Err(end) => return end,
+                                };
                                 overlay_probes::varpd::plugin_load(child.id(), 1, self.shared.name(), "");
                                 self.shared.attach(speech);
+                                if let Some(first) = self.first.take() {
+                                    // Whoever has started it waits, and may ask it at once.
+                                    let _ = first.send(Ok(info));
+                                }
                             }
                             Ok(message) if greeted => self.shared.hear(message),
                             Ok(_) => return End::Misspoke("it spoke before its hello".to_owned()),
@@ -240,18 +245,14 @@ impl Keeper {
         }
     }
 
-    /// What it declares: the first time for whoever has started it, later the same again.
-    fn greeted(&mut self, plugins: Vec<PluginInfo>) -> Result<(), End> {
+    /// What it declares: the same again each time that it is started.
+    fn greeted(&self, plugins: Vec<PluginInfo>) -> Result<PluginInfo, End> {
         let Ok([info]) = <[PluginInfo; 1]>::try_from(plugins) else {
             return Err(End::Misspoke("it said hello with another number of plugins than one".to_owned()));
         };
         if self.shared.info.get_or_init(|| info.clone()) != &info {
             return Err(End::Misspoke("its file has changed and declares something else; varpd has to be started again".to_owned()));
         }
-        if let Some(first) = self.first.take() {
-            // Whoever has started it waits.
-            let _ = first.send(Ok(info));
-        }
-        Ok(())
+        Ok(info)
     }
 }
