@@ -51,7 +51,7 @@ fn said() -> Vec<(&'static str, FromVarpd)> {
 
 fn asked() -> Vec<(&'static str, FromOverlayd)> {
     let device = DeviceId(1);
-    let vnic = VnicInfo { device, name: "vnic0".parse().unwrap(), mac: Mac([2, 8, 0x20, 0x0a, 0, 1]) };
+    let vnic = VnicInfo { device, name: "vnic0".parse().unwrap(), mac: Mac([2, 8, 0x20, 0x0a, 0, 1]), addresses: vec![] };
     let instance = Instance {
         device,
         name: "ov0".parse().unwrap(),
@@ -78,7 +78,8 @@ fn asked() -> Vec<(&'static str, FromOverlayd)> {
         ("verify", FromOverlayd::Verify(Request { token: 9, instance })),
         ("ping", FromOverlayd::Ping(3)),
         ("vnic-added", FromOverlayd::VnicAdded(vnic.clone())),
-        ("vnic-removed", FromOverlayd::VnicRemoved(vnic)),
+        ("vnic-removed", FromOverlayd::VnicRemoved(vnic.clone())),
+        ("vnic-changed", FromOverlayd::VnicChanged(VnicInfo { addresses: vec!["192.168.0.1".parse().unwrap()], ..vnic })),
     ]
 }
 

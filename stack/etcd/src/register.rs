@@ -67,6 +67,7 @@ pub struct Registrar(UnboundedSender<Told>);
 enum Told {
     Vnic(Mac, bool),
     Claim(Mac, IpAddr),
+    Unclaim(Mac, IpAddr),
 }
 
 impl Registrar {
@@ -79,6 +80,11 @@ impl Registrar {
     /// A VNIC was heard to have this inner address. Of others, and what was heard before, nothing happens.
     pub fn claim(&self, mac: Mac, ip: IpAddr) {
         let _ = self.0.send(Told::Claim(mac, ip));
+    }
+
+    /// A VNIC has an inner address no more.
+    pub fn unclaim(&self, mac: Mac, ip: IpAddr) {
+        let _ = self.0.send(Told::Unclaim(mac, ip));
     }
 }
 
@@ -101,6 +107,8 @@ pub struct Registration<R> {
 #[derive(Default)]
 struct Wanted {
     ips: BTreeSet<IpAddr>,
+    /// What it has no more, to be withdrawn.
+    lost: BTreeSet<IpAddr>,
     /// Those of them, and itself (none), that were ours once: whoever has them now took them after us.
     had: BTreeSet<Option<IpAddr>>,
     registered: bool,
@@ -200,7 +208,7 @@ impl<R: FnMut(Report)> Registration<R> {
                     if wanted.clash.is_some() {
                         (self.report)(Report::Clear(mac));
                     }
-                    self.gone.insert(mac, wanted.ips);
+                    self.gone.insert(mac, &wanted.ips | &wanted.lost);
                 }
             }
             Told::Claim(mac, ip) => {
@@ -208,6 +216,16 @@ impl<R: FnMut(Report)> Registration<R> {
                     && wanted.ips.len() < ADDRESSES_MAX
                     && wanted.ips.insert(ip)
                 {
+                    wanted.lost.remove(&ip);
+                    self.dirty.insert(mac);
+                }
+            }
+            Told::Unclaim(mac, ip) => {
+                if let Some(wanted) = self.wanted.get_mut(&mac)
+                    && wanted.ips.remove(&ip)
+                {
+                    wanted.had.remove(&Some(ip));
+                    wanted.lost.insert(ip);
                     self.dirty.insert(mac);
                 }
             }
@@ -264,6 +282,12 @@ impl<R: FnMut(Report)> Registration<R> {
     }
 
     async fn register(&mut self, mac: Mac, lease: i64) -> Result<(), Error> {
+        while let Some(ip) = self.wanted.get(&mac).and_then(|wanted| wanted.lost.first().copied()) {
+            self.release(mac, ip, lease).await?;
+            if let Some(wanted) = self.wanted.get_mut(&mac) {
+                wanted.lost.remove(&ip);
+            }
+        }
         for _ in 0..TRIES {
             if self.try_register(mac, lease).await? {
                 return Ok(());
@@ -335,12 +359,25 @@ impl<R: FnMut(Report)> Registration<R> {
     }
 
     async fn withdraw(&mut self, mac: Mac, ips: &BTreeSet<IpAddr>, lease: i64) -> Result<(), Error> {
-        let keys: Vec<Vec<u8>> = ips.iter().map(|ip| self.vl3(*ip)).chain([self.vl2(mac)]).collect();
-        for key in keys {
-            // Each for itself: what is not ours any more stays.
-            self.client.txn(Txn::new().if_leased(key.clone(), lease).delete(key)).await?;
+        for ip in ips {
+            self.release(mac, *ip, lease).await?;
         }
+        let key = self.vl2(mac);
+        // Each for itself: what is not ours any more stays.
+        self.client.txn(Txn::new().if_leased(key.clone(), lease).delete(key)).await?;
         (self.report)(Report::Withdrawn(mac));
+        Ok(())
+    }
+
+    /// An inner address is withdrawn, unless somebody else has it by now, who may be another VNIC of this host.
+    async fn release(&self, mac: Mac, ip: IpAddr, lease: i64) -> Result<(), Error> {
+        let key = self.vl3(ip);
+        let (held, _) = self.client.get(key.clone()).await?;
+        let is_ours = |held: &Entry| held.lease == lease && held.value == mac.to_string().into_bytes();
+        if held.as_ref().is_some_and(is_ours) {
+            // Written between the two by whoever has it now: it is theirs.
+            self.client.txn(Txn::new().if_unchanged(key.clone(), revision(held.as_ref())).delete(key)).await?;
+        }
         Ok(())
     }
 

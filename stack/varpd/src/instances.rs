@@ -230,6 +230,7 @@ impl Instances {
             FromOverlayd::Verify(request) => self.verify(request),
             FromOverlayd::VnicAdded(vnic) => self.vnic(&vnic, true),
             FromOverlayd::VnicRemoved(vnic) => self.vnic(&vnic, false),
+            FromOverlayd::VnicChanged(vnic) => self.addresses(vnic),
             FromOverlayd::Welcome(_) | FromOverlayd::Refused(_) | FromOverlayd::Ping(_) => {}
         }
     }
@@ -335,6 +336,17 @@ impl Instances {
         }
     }
 
+    fn addresses(&mut self, vnic: VnicInfo) {
+        let running = self.numbers.get(&vnic.device).and_then(|name| self.running.get_mut(name));
+        let Some(running) = running else { return };
+        let Some(known) = running.instance.vnics.iter_mut().find(|known| is_same_vnic(known, &vnic)) else { return };
+        known.addresses = vnic.addresses;
+        let known = known.clone();
+        if let Some(answerer) = running.answerer() {
+            answerer.addresses(&known);
+        }
+    }
+
     fn tell(&mut self, instance: Instance) {
         let Some(outlet) = self.outlet.clone() else { return };
         self.numbers.insert(instance.device, instance.name.clone());
@@ -434,13 +446,20 @@ fn is_same(one: &Instance, other: &Instance) -> bool {
     key(one) == key(other)
 }
 
-/// Tells an instance which VNICs came and went while it was not told, or was being started.
+fn is_same_vnic(one: &VnicInfo, other: &VnicInfo) -> bool {
+    one.name == other.name && one.mac == other.mac
+}
+
+/// Tells an instance which VNICs came, went and changed while it was not told, or was being started.
 fn compare_vnics(answerer: &dyn Answerer, before: &[VnicInfo], now: &[VnicInfo]) {
-    let same = |one: &VnicInfo, other: &VnicInfo| one.name == other.name && one.mac == other.mac;
-    for gone in before.iter().filter(|old| !now.iter().any(|new| same(old, new))) {
+    for gone in before.iter().filter(|old| !now.iter().any(|new| is_same_vnic(old, new))) {
         answerer.vnic(gone, false);
     }
-    for new in now.iter().filter(|new| !before.iter().any(|old| same(old, new))) {
-        answerer.vnic(new, true);
+    for new in now {
+        match before.iter().find(|old| is_same_vnic(old, new)) {
+            Some(old) if old.addresses == new.addresses => {}
+            Some(_) => answerer.addresses(new),
+            None => answerer.vnic(new, true),
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! | [`Plugin::start`] | an overlay names the plugin | any; several at once for several overlays |
 //! | [`Answerer::lookup`] | between start and the drop of the instance | the one that reads from overlayd: must not wait for anything |
 //! | [`Answerer::vnic`] | a VNIC came or went | the same |
+//! | [`Answerer::addresses`] | the interface of a VNIC has other inner addresses | the same |
 //! | [`Answerer::reload`] | an operator wants it | any |
 //! | [`Answerer::leave`], then drop | the overlay has other properties, and the same plugin | any; [`Plugin::go_on`] follows |
 //! | drop | the overlay is gone, or has other properties | any; the instance with the new properties starts after it |
@@ -61,6 +62,11 @@ pub trait Answerer: Send + Sync {
     /// A VNIC of the overlay came or went.
     fn vnic(&self, vnic: &VnicInfo, there: bool) {
         let _ = (vnic, there);
+    }
+
+    /// The interface of a VNIC that it was told of has these inner addresses now, and no others.
+    fn addresses(&self, vnic: &VnicInfo) {
+        let _ = vnic;
     }
 
     /// Looks at what it knows anew, as if that had changed.

@@ -95,6 +95,10 @@ impl Answerer for Instanced {
     fn vnic(&self, vnic: &VnicInfo, there: bool) {
         self.story.add(format!("vnic {} {there}", vnic.name));
     }
+
+    fn addresses(&self, vnic: &VnicInfo) {
+        self.story.add(format!("addresses {} {:?}", vnic.name, vnic.addresses));
+    }
 }
 
 impl Drop for Instanced {
@@ -184,7 +188,7 @@ fn an_instance_is_asked_between_its_start_and_its_end() {
     let mut world = World::new();
     assert_eq!(world.hear(instance(1, "a", "x")), [state(1, None)]);
     assert_eq!(world.hear(lookup(9, 1)), [answered(9, "x")]);
-    let vnic = VnicInfo { device: DeviceId(1), name: "v0".parse().unwrap(), mac: Mac([2; 6]) };
+    let vnic = VnicInfo { device: DeviceId(1), name: "v0".parse().unwrap(), mac: Mac([2; 6]), addresses: vec![] };
     world.hear(FromOverlayd::VnicAdded(vnic.clone()));
     world.hear(FromOverlayd::VnicRemoved(vnic));
     assert_eq!(world.hear(FromOverlayd::InstanceRemoved(DeviceId(1))), []);
@@ -207,7 +211,7 @@ fn a_new_connection_finds_the_instances_of_the_old_one() {
     // Between two connections: nobody hears it, whatever number it would have had.
     world.story.hosts.lock().unwrap()[1].flush();
     let mut new = told(1, "b", "x");
-    new.vnics.push(VnicInfo { device: DeviceId(1), name: "v0".parse().unwrap(), mac: Mac([2; 6]) });
+    new.vnics.push(VnicInfo { device: DeviceId(1), name: "v0".parse().unwrap(), mac: Mac([2; 6]), addresses: vec![] });
     // The same but for its number and a VNIC; with other properties; not told any more.
     assert_eq!(world.hear(FromOverlayd::Instance(new)), [state(1, None)], "good as ever: overlayd may have doubted it");
     assert_eq!(world.hear(instance(2, "a", "x")), [state(2, Some("a has a cold"))]);
@@ -329,7 +333,6 @@ fn what_does_not_start_is_degraded_and_answers_drop() {
 #[test]
 fn vnics_that_come_and_go_while_it_starts_are_told_when_it_has() {
     let mut world = World::new();
-    let vnic = |name: &str, last| VnicInfo { device: DeviceId(1), name: name.parse().unwrap(), mac: Mac([2, 0, 0, 0, 0, last]) };
     let mut new = told(1, "a", "x");
     new.vnics = vec![vnic("v0", 0), vnic("v1", 1)];
     let tasks = world.hear_only(FromOverlayd::Instance(new));
@@ -338,6 +341,32 @@ fn vnics_that_come_and_go_while_it_starts_are_told_when_it_has() {
     assert_eq!(world.story.take(), [""; 0]);
     world.run(tasks);
     assert_eq!(world.story.take(), ["start a x", "toy a: Started", "vnic v0 false", "vnic v2 true"]);
+}
+
+/// A VNIC without an address.
+fn vnic(name: &str, last: u8) -> VnicInfo {
+    VnicInfo { device: DeviceId(1), name: name.parse().unwrap(), mac: Mac([2, 0, 0, 0, 0, last]), addresses: vec![] }
+}
+
+#[test]
+fn addresses_of_a_vnic_are_told_when_they_change() {
+    let mut world = World::new();
+    let with = |name: &str, last, ip: &str| VnicInfo { addresses: vec![ip.parse().unwrap()], ..vnic(name, last) };
+    let mut new = told(1, "a", "x");
+    new.vnics = vec![with("v0", 0, "192.168.0.1"), vnic("v1", 1)];
+    let tasks = world.hear_only(FromOverlayd::Instance(new.clone()));
+    // While it starts: told when it has. What is of no VNIC, or of one with another MAC, is of no use.
+    world.hear_only(FromOverlayd::VnicChanged(with("v1", 1, "192.168.0.2")));
+    world.hear_only(FromOverlayd::VnicChanged(with("v9", 9, "192.168.0.9")));
+    world.hear_only(FromOverlayd::VnicChanged(with("v0", 7, "192.168.0.9")));
+    world.run(tasks);
+    assert_eq!(world.story.take(), ["start a x", "toy a: Started", "addresses v1 [192.168.0.2]"]);
+    world.hear_only(FromOverlayd::VnicChanged(vnic("v0", 0)));
+    assert_eq!(world.story.take(), ["addresses v0 []"]);
+    // Told again as a whole, as overlayd does when it connects: what differs is told.
+    new.vnics = vec![vnic("v0", 0), with("v1", 1, "192.168.0.3")];
+    world.hear(FromOverlayd::Instance(new));
+    assert_eq!(world.story.take(), ["addresses v1 [192.168.0.3]"]);
 }
 
 #[test]

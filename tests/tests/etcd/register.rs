@@ -68,6 +68,60 @@ fn an_entry_by_hand_in_the_way_is_shown_and_the_overlay_is_none_the_worse() {
 }
 
 #[test]
+fn an_address_is_known_of_a_tenant_that_has_never_said_a_word_and_goes_with_it() {
+    if !can_run("an_address_is_known_of_a_tenant_that_has_never_said_a_word_and_goes_with_it") {
+        return;
+    }
+    let lab = lab("etc_mute", 3, &[NETWORK]);
+    let store = Store::start(&lab);
+    let (tenant, mut host) = (lab.tenant(1, VNI, 1), up(&lab, &store));
+    let has = |ip: &str| {
+        let key = format!("/overlay/v1/vnets/{VNI}/vl3/{ip}");
+        let held = store.ask(async |client| client.get(key.clone().into()).await).expect("an answer").0;
+        held.map(|held| String::from_utf8(held.value).expect("a MAC"))
+    };
+    let ip = |line: &str| tenant.ip(&[line.to_owned()]).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let ours = Some(tenant.mac().to_owned());
+    // Nothing asks in this network: IPv4 addresses are never said of themselves.
+    host.wait("the tenant's address", || has(&tenant.ipv4().to_string()) == ours);
+    host.wait("the tenant's other address", || has(&tenant.ipv6().to_string()) == ours);
+
+    // overlayd is killed and comes back: nothing is withdrawn for a moment, as the key still is the one that was made first.
+    let made = |ip: &str| {
+        let key = format!("/overlay/v1/vnets/{VNI}/vl3/{ip}");
+        store.ask(async |client| client.get(key.clone().into()).await).expect("an answer").0.map(|held| held.changed)
+    };
+    let first = made(&tenant.ipv4().to_string());
+    host.overlayd.kill();
+    host.overlayd.start_again();
+    host.wait_up(VNI);
+    ip("address add 10.55.0.9/32 dev t0");
+    host.wait("an address after the restart", || has("10.55.0.9") == ours);
+    assert_eq!(made(&tenant.ipv4().to_string()), first);
+
+    // One more comes, and goes to another VNIC of the same tenant, which has it from then on: also when the first one has gone.
+    ip("address add 10.55.0.1/32 dev t0");
+    host.wait("an address that comes", || has("10.55.0.1") == ours);
+    let (namespace, other) = (tenant.name(), "02:08:20:ff:ff:09");
+    let said = shown(&host, &format!("create-vnic -l ov77 -m {other} -n {namespace} w77"));
+    assert_eq!(said, "");
+    ip("address add 10.55.0.1/32 dev w77");
+    host.wait("an address that moves", || has("10.55.0.1").as_deref() == Some(other));
+    ip("address add 10.55.0.2/32 dev t0");
+    ip("address del 10.55.0.1/32 dev t0");
+    host.wait("what was told after it", || has("10.55.0.2") == ours);
+    assert_eq!(has("10.55.0.1").as_deref(), Some(other));
+    ip("address del 10.55.0.2/32 dev t0");
+    host.wait("an address that goes", || has("10.55.0.2").is_none());
+    host.overlayd.client.delete_vnic(&link("v77")).expect("a VNIC goes");
+    host.wait("its addresses to go with it", || has(&tenant.ipv4().to_string()).is_none());
+    assert_eq!(has("10.55.0.1").as_deref(), Some(other));
+
+    ip("address del 10.55.0.1/32 dev w77");
+    host.wait("the last address to go", || has("10.55.0.1").is_none());
+}
+
+#[test]
 fn what_is_registered_stays_when_the_overlay_changes() {
     if !can_run("what_is_registered_stays_when_the_overlay_changes") {
         return;

@@ -259,7 +259,7 @@ pub(crate) fn name(device: DeviceId) -> String {
 
 /// A VNIC.
 pub(crate) fn vnic(device: DeviceId, name: &str, mac: Mac) -> VnicInfo {
-    VnicInfo { device, name: name.parse().expect("a name"), mac }
+    VnicInfo { device, name: name.parse().expect("a name"), mac, addresses: Vec::new() }
 }
 
 /// A question about an untagged frame.

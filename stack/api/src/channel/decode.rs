@@ -87,6 +87,7 @@ fn question(kind: u16, body: &mut Body<'_>) -> Result<Option<FromOverlayd>, Chan
         kind::PING => FromOverlayd::Ping(body.u64()?),
         kind::VNIC_ADDED => FromOverlayd::VnicAdded(body.json()?),
         kind::VNIC_REMOVED => FromOverlayd::VnicRemoved(body.json()?),
+        kind::VNIC_CHANGED => FromOverlayd::VnicChanged(body.json()?),
         _ => return Ok(None),
     }))
 }

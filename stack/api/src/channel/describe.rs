@@ -5,6 +5,7 @@ use overlay_decoder::{Mac, Ul3, Vni};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Who wants to answer lookups.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -185,6 +186,9 @@ pub struct VnicInfo {
     pub name: LinkName,
     /// Its address.
     pub mac: Mac,
+    /// The inner addresses (VL3) that its interface has on this host, in order; none where it is bridged, or handed to a virtual machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Would this instance start?

@@ -68,6 +68,7 @@ impl Packets {
             FromOverlayd::Ping(token) => self.message(kind::PING, 8, |body| body.u64(*token)),
             FromOverlayd::VnicAdded(vnic) => self.json(kind::VNIC_ADDED, vnic),
             FromOverlayd::VnicRemoved(vnic) => self.json(kind::VNIC_REMOVED, vnic),
+            FromOverlayd::VnicChanged(vnic) => self.json(kind::VNIC_CHANGED, vnic),
         }
     }
 

@@ -29,6 +29,8 @@ pub enum FromOverlayd {
     VnicAdded(VnicInfo),
     /// A VNIC was deleted.
     VnicRemoved(VnicInfo),
+    /// The interface of a VNIC has other inner addresses now.
+    VnicChanged(VnicInfo),
 }
 
 /// What varpd says.

@@ -67,6 +67,7 @@ mod kind {
     pub(super) const PING: u16 = 137;
     pub(super) const VNIC_ADDED: u16 = 138;
     pub(super) const VNIC_REMOVED: u16 = 139;
+    pub(super) const VNIC_CHANGED: u16 = 140;
 }
 
 #[cfg(test)]

@@ -31,7 +31,13 @@ fn lookup() -> impl Strategy<Value = Lookup> {
 }
 
 fn vnic() -> impl Strategy<Value = VnicInfo> {
-    (any::<u32>(), mac()).prop_map(|(device, mac)| VnicInfo { device: DeviceId(device), name: "vnic0".parse().unwrap(), mac })
+    let addresses = proptest::collection::vec(any::<std::net::IpAddr>(), 0..3);
+    (any::<u32>(), mac(), addresses).prop_map(|(device, mac, addresses)| VnicInfo {
+        device: DeviceId(device),
+        name: "vnic0".parse().unwrap(),
+        mac,
+        addresses,
+    })
 }
 
 fn instance() -> impl Strategy<Value = Instance> {
@@ -66,6 +72,7 @@ fn asked() -> impl Strategy<Value = FromOverlayd> {
         any::<u64>().prop_map(FromOverlayd::Ping),
         vnic().prop_map(FromOverlayd::VnicAdded),
         vnic().prop_map(FromOverlayd::VnicRemoved),
+        vnic().prop_map(FromOverlayd::VnicChanged),
     ]
 }
 

@@ -385,8 +385,14 @@ impl Room {
         let mtu = config.mtu.unwrap_or(info.mtu);
         let spec = PortSpec { name: config.name.to_string(), mac: config.mac, mtu };
         let port = self.control.add_port(info.id, &spec).map_err(Problem::wrong)?;
-        let vnic =
-            Vnic { config: config.clone(), device: info.id, port, tap: Err("the interface is not open yet".to_owned()), trouble: None };
+        let vnic = Vnic {
+            config: config.clone(),
+            device: info.id,
+            port,
+            tap: Err("the interface is not open yet".to_owned()),
+            trouble: None,
+            addresses: Vec::new(),
+        };
         self.vnics.insert(config.name.clone(), vnic);
         self.tell_vnic(info.id, &config.name, config.mac, true);
         Ok(())
@@ -409,8 +415,10 @@ impl Room {
             Ok(tap) => {
                 let all: Arc<[_]> = (0..tap.queues()).map(|queue| tap.queue(queue)).collect();
                 let port = vnic.port;
+                let addresses = tap.link().ok().and_then(|link| link.addresses);
                 vnic.tap = Ok(tap);
                 self.threads.change(|io| drop(io.taps.insert(port, all)));
+                self.notice_addresses(name, addresses);
             }
             Err(error) => {
                 let reason = error.to_string();

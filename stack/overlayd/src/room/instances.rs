@@ -120,7 +120,10 @@ impl Room {
             text.and_then(|text| text.parse().ok()).unwrap_or(0)
         };
         let device = device.unwrap_or(DeviceId(0));
-        let vnic = |(name, vnic): (&LinkName, &super::Vnic)| VnicInfo { device, name: name.clone(), mac: vnic.config.mac };
+        let vnic = |(name, vnic): (&LinkName, &super::Vnic)| {
+            let addresses = vnic.addresses.clone();
+            VnicInfo { device, name: name.clone(), mac: vnic.config.mac, addresses }
+        };
         Instance {
             device,
             name: config.name.clone(),
@@ -221,8 +224,20 @@ impl Room {
         if self.answerers.standings.get(&device).is_some_and(|standing| standing.told)
             && let Some(attached) = &mut self.answerers.attached
         {
-            let vnic = VnicInfo { device, name: name.clone(), mac };
+            let addresses = self.vnics.get(name).filter(|_| there).map(|vnic| vnic.addresses.clone()).unwrap_or_default();
+            let vnic = VnicInfo { device, name: name.clone(), mac, addresses };
             attached.link.say(&if there { FromOverlayd::VnicAdded(vnic) } else { FromOverlayd::VnicRemoved(vnic) });
+        }
+    }
+
+    /// The interface of a VNIC has other inner addresses.
+    pub(super) fn tell_addresses(&mut self, name: &LinkName) {
+        if let Some(vnic) = self.vnics.get(name)
+            && self.answerers.standings.get(&vnic.device).is_some_and(|standing| standing.told)
+            && let Some(attached) = &mut self.answerers.attached
+        {
+            let (mac, addresses) = (vnic.config.mac, vnic.addresses.clone());
+            attached.link.say(&FromOverlayd::VnicChanged(VnicInfo { device: vnic.device, name: name.clone(), mac, addresses }));
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Vnic {
     pub(crate) tap: Result<Tap, String>,
     /// What is odd about the interface: where it is, or what somebody has made of it.
     pub(crate) trouble: Option<String>,
+    /// The inner addresses of its interface, as the answerer was told.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 /// An underlay that the engine wants.

@@ -7,6 +7,11 @@ use overlay_api::control::{Happening, VnicState};
 use overlay_api::{LinkName, Source};
 use overlay_decoder::Mac;
 use overlay_engine::SetTarget;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// Inner addresses of an interface that are told: a packet takes them all.
+const ADDRESSES_MAX: usize = 64;
 
 impl Room {
     /// Makes everything that is configured. What cannot be made is told and kept in the configuration: a later version, plugin or
@@ -57,7 +62,10 @@ impl Room {
                 _ => Ok(link),
             });
             match link {
-                Ok(link) => self.notice(&name, &link),
+                Ok(link) => {
+                    self.notice(&name, &link);
+                    self.notice_addresses(&name, link.addresses);
+                }
                 Err(error) => {
                     let reason = error.to_string();
                     tracing::warn!("{reason}");
@@ -66,6 +74,7 @@ impl Room {
                         vnic.tap = Err(reason);
                         let port = vnic.port;
                         self.threads.change(|io| drop(io.taps.remove(&port)));
+                        self.notice_addresses(&name, Some(BTreeSet::new()));
                     }
                 }
             }
@@ -102,6 +111,16 @@ impl Room {
                 tracing::warn!("vnic {name}: {trouble}");
             }
             vnic.trouble = trouble;
+        }
+    }
+
+    /// The interface of a VNIC has these inner addresses now; none if nobody knows.
+    pub(super) fn notice_addresses(&mut self, name: &LinkName, now: Option<BTreeSet<IpAddr>>) {
+        let Some((vnic, now)) = self.vnics.get_mut(name).zip(now) else { return };
+        let now: Vec<IpAddr> = now.into_iter().take(ADDRESSES_MAX).collect();
+        if vnic.addresses != now {
+            vnic.addresses = now;
+            self.tell_addresses(name);
         }
     }
 

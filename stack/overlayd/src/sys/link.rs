@@ -3,6 +3,7 @@
 //! The socket belongs to the namespace where it was opened and can be asked from any thread. Sources: netlink(7), rtnetlink(7),
 //! linux/if_link.h for the numbers.
 
+use super::calls::set_option;
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{
@@ -10,6 +11,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use overlay_decoder::Mac;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -43,8 +45,12 @@ const TUN_IS_TAP: u8 = 2; // IFF_TAP
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const UP: u32 = 1; // IFF_UP
+const TENTATIVE: u8 = 0x40; // IFA_F_TENTATIVE: nobody knows yet whether another has it.
+const DUPLICATE: u8 = 0x08; // IFA_F_DADFAILED
 const LOWER_UP: u32 = 0x1_0000; // IFF_LOWER_UP
 const NESTED: u16 = 0x8000; // NLA_F_NESTED
+const LEVEL: i32 = 270; // SOL_NETLINK
+const STRICT: i32 = 12; // NETLINK_GET_STRICT_CHK
 
 const HEADER: usize = 16; // struct nlmsghdr
 const LINK_HEADER: usize = 16; // struct ifinfomsg
@@ -105,6 +111,8 @@ impl Netlink {
     pub(super) fn open() -> Result<Self, Errno> {
         let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
         setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(PATIENCE_SECONDS))?;
+        // A dump is of what was asked for; kernels before 4.20 dump all, of which is taken what was asked for.
+        let _ = set_option(&socket, LEVEL, STRICT, 1);
         Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER_BYTES] })
     }
 
@@ -161,19 +169,11 @@ impl Netlink {
 
     /// The interface that has this address; none if none has.
     pub(super) fn with_address(&mut self, address: IpAddr) -> Result<Option<Link>, Errno> {
-        let wanted = match address {
-            IpAddr::V4(address) => address.octets().to_vec(),
-            IpAddr::V6(address) => address.octets().to_vec(),
-        };
         let mut index = None;
         for _ in 0..TRIES {
             // struct ifaddrmsg: a family of 0 is all.
             let whole = self.ask(GET_ADDRESS, DUMP, vec![0; ADDRESS_HEADER], &mut |kind, body| {
-                let attributes = || attributes(body.get(ADDRESS_HEADER..).unwrap_or_default());
-                // On a point-to-point link ADDRESS is the peer's and LOCAL ours; IPv6 has ADDRESS alone where there is no peer.
-                let local =
-                    attributes().find(|(kind, _)| *kind == IFA_LOCAL).or_else(|| attributes().find(|(kind, _)| *kind == IFA_ADDRESS));
-                if kind == NEW_ADDRESS && local.is_some_and(|(_, address)| address == wanted) {
+                if kind == NEW_ADDRESS && read_address(body) == Some(address) {
                     index = number(body, 4);
                 }
             })?;
@@ -185,6 +185,25 @@ impl Netlink {
             Some(index) => self.link(Which::Index(index)),
             None => Ok(None),
         }
+    }
+
+    /// The addresses of an interface that it may use, in order; none if they changed whenever they were read.
+    pub(super) fn addresses(&mut self, wanted: u32) -> Result<Option<BTreeSet<IpAddr>>, Errno> {
+        // struct ifaddrmsg.
+        let body = [[0; 4], wanted.to_ne_bytes()].concat();
+        for _ in 0..TRIES {
+            let mut found = BTreeSet::new();
+            let whole = self.ask(GET_ADDRESS, DUMP, body.clone(), &mut |kind, body| {
+                let usable = body.get(2).is_some_and(|flags| flags & (TENTATIVE | DUPLICATE) == 0);
+                if kind == NEW_ADDRESS && usable && number(body, 4) == Some(wanted) {
+                    found.extend(read_address(body));
+                }
+            })?;
+            if whole {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Asks, and has `take` see every message of the answer. Says whether the answer is whole: what is dumped may change meanwhile.
@@ -279,6 +298,15 @@ fn read_link(body: &[u8]) -> Link {
         }
     }
     link
+}
+
+/// The host's own address in a message about addresses.
+fn read_address(body: &[u8]) -> Option<IpAddr> {
+    let attributes = || attributes(body.get(ADDRESS_HEADER..).unwrap_or_default());
+    // On a point-to-point link ADDRESS is the peer's and LOCAL ours; IPv6 has ADDRESS alone where there is no peer.
+    let local = attributes().find(|(kind, _)| *kind == IFA_LOCAL).or_else(|| attributes().find(|(kind, _)| *kind == IFA_ADDRESS));
+    let octets = local?.1;
+    <[u8; 4]>::try_from(octets).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
 /// struct ifinfomsg.

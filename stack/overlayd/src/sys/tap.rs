@@ -18,8 +18,10 @@ use nix::errno::Errno;
 use overlay_decoder::Mac;
 use overlay_engine::Offload;
 use smallvec::SmallVec;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,6 +67,8 @@ pub(crate) struct LinkState {
     pub(crate) carrier: bool,
     /// Where it is.
     pub(crate) whereabouts: Whereabouts,
+    /// The addresses that the tenant gave it, in order; none if they cannot be told now.
+    pub(crate) addresses: Option<BTreeSet<IpAddr>>,
 }
 
 /// In which namespace an interface is.
@@ -123,13 +127,18 @@ impl Tap {
     /// # Errors
     /// When it has been removed ([`Kind::Gone`]), or the kernel refuses.
     pub(crate) fn link(&self) -> Result<LinkState, SysError> {
-        let (link, moved) = self.ask(|_, _| Ok(()))?;
+        let mut addresses = None;
+        let (link, moved) = self.ask(|netlink, link| {
+            // That they cannot be told says nothing of the interface.
+            addresses = netlink.addresses(link.index).unwrap_or_default();
+            Ok(())
+        })?;
         let whereabouts = match (moved, self.home.check()) {
             (true, _) => Whereabouts::Moved,
             (false, Ok(())) => Whereabouts::Home,
             (false, Err(error)) => Whereabouts::Unnamed(error.to_string()),
         };
-        Ok(LinkState { name: link.name, mac: link.mac, mtu: link.mtu, up: link.up, carrier: link.carrier, whereabouts })
+        Ok(LinkState { name: link.name, mac: link.mac, mtu: link.mtu, up: link.up, carrier: link.carrier, whereabouts, addresses })
     }
 
     /// Changes its MTU.

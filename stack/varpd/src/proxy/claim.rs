@@ -12,6 +12,15 @@ use overlay_decoder::layer::Arp;
 use overlay_decoder::layer::number::{ethertype, ip};
 use std::net::IpAddr;
 
+/// Whether an inner address can be that of one station on a link: no group, no loopback.
+#[must_use]
+pub fn is_of_a_station(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_host(ip),
+        IpAddr::V6(ip) => ndp::is_host(ip),
+    }
+}
+
 /// The station that sent the frame and the inner address (VL3) that it says is its own; none if it says none, or what cannot be.
 #[must_use]
 pub fn claimed(frame: &[u8]) -> Option<(Mac, IpAddr)> {

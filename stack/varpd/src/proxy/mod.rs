@@ -27,7 +27,7 @@ mod link;
 mod ndp;
 
 pub use arp::{ArpRequest, gratuitous_arp};
-pub use claim::claimed;
+pub use claim::{claimed, is_of_a_station};
 pub use dhcp::{DhcpRequest, DhcpVersion};
 pub use ndp::{Solicitation, unsolicited_advertisement};
 

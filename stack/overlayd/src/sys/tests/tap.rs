@@ -46,9 +46,12 @@ fn a_vnic_survives_the_daemon_with_its_addresses_and_routes() {
     for line in ["address add 10.99.0.1/24 dev v0", "address add fd00:99::1/64 dev v0 nodad", "route add 10.98.0.0/16 via 10.99.0.2"] {
         ip(host, line);
     }
-    let home =
-        |name: &str| LinkState { name: name.into(), mac: spec.mac, mtu: 1450, up: true, carrier: true, whereabouts: Whereabouts::Home };
-    assert_eq!(tap.link().unwrap(), home("v0"));
+    let home = |name: &str| {
+        let (mac, whereabouts, addresses) = (spec.mac, Whereabouts::Home, None);
+        LinkState { name: name.into(), mac, mtu: 1450, up: true, carrier: true, whereabouts, addresses }
+    };
+    let link = |tap: &Tap| LinkState { addresses: None, ..tap.link().unwrap() };
+    assert_eq!(link(&tap), home("v0"));
     let facts = || {
         let routes = shown(host, &["route", "show", "via", "10.99.0.2"]).replace(" linkdown", "");
         // What changes is the carrier; the number of the interface must not.
@@ -64,7 +67,7 @@ fn a_vnic_survives_the_daemon_with_its_addresses_and_routes() {
 
     // The next daemon: the same interface, carrying frames both ways.
     let tap = reopen(|| Tap::open(&spec));
-    assert_eq!((tap.link().unwrap(), facts()), (home("v0"), before));
+    assert_eq!((link(&tap), facts()), (home("v0"), before));
     let mut seen = host.frames("v0", "ether proto 0x88b5").unwrap();
     host.send_frame("v0", &frame(7), 1).unwrap();
     assert_eq!(next(&tap.queue(0), |bytes| bytes[12..14] == [0x88, 0xb5]), (frame(7), Offload::default()));
@@ -77,9 +80,38 @@ fn a_vnic_survives_the_daemon_with_its_addresses_and_routes() {
     ip(host, "link set v0 down");
     ip(host, "link set v0 name eth0");
     let tap = reopen(|| Tap::open(&TapSpec { mtu: 1400, ..spec.clone() }));
-    assert_eq!(tap.link().unwrap(), LinkState { up: false, carrier: false, mtu: 1400, ..home("eth0") });
+    assert_eq!(link(&tap), LinkState { up: false, carrier: false, mtu: 1400, ..home("eth0") });
     tap.remove().unwrap();
     assert_eq!(shown(host, &["-o", "link", "show", "type", "tun"]), "");
+}
+
+#[test]
+fn the_addresses_of_a_vnic_are_those_that_its_tenant_may_use() {
+    let Some(_turn) = turn("the_addresses_of_a_vnic_are_those_that_its_tenant_may_use") else { return };
+    let lab = lab("addresses");
+    let host = lab.host(1);
+    let tap = Tap::open(&spec("v0", host)).unwrap();
+    let global = || {
+        let all = tap.link().unwrap().addresses.expect("nobody changes them meanwhile").into_iter();
+        all.map(|ip| ip.to_string()).filter(|ip| !ip.starts_with("fe80:")).collect::<Vec<_>>()
+    };
+    assert_eq!(global(), [""; 0]);
+    for line in ["10.99.0.1/24", "10.99.0.7/32", "fd00:99::1/64 nodad"] {
+        ip(host, &format!("address add {} dev v0 {}", line.split(' ').next().unwrap(), line.split(' ').nth(1).unwrap_or("")));
+    }
+    // On a point-to-point link the peer's address is not the host's.
+    ip(host, "address add 10.97.0.1 peer 10.97.0.2 dev v0");
+    assert_eq!(global(), ["10.97.0.1", "10.99.0.1", "10.99.0.7", "fd00:99::1"]);
+    ip(host, "address del 10.99.0.1/24 dev v0");
+    assert_eq!(global(), ["10.97.0.1", "10.99.0.7", "fd00:99::1"]);
+    for line in ["net.ipv6.conf.v0.accept_dad=1", "net.ipv6.conf.v0.dad_transmits=2"] {
+        host.run("sysctl", ["-q", "-w", line]).unwrap();
+    }
+    // One that nobody has yet defended is not the tenant's: detecting duplicates takes a second.
+    ip(host, "address add fd00:99::2/64 dev v0");
+    assert!(!global().contains(&"fd00:99::2".to_owned()));
+    eventually("the address", || global().contains(&"fd00:99::2".to_owned()).then_some(()));
+    tap.remove().unwrap();
 }
 
 #[test]

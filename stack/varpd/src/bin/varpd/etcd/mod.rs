@@ -106,7 +106,13 @@ impl Answerer for Served {
 
     fn vnic(&self, vnic: &VnicInfo, there: bool) {
         if let Some(registered) = &*self.registered() {
-            registered.vnic(vnic.mac, there);
+            registered.vnic(vnic, there);
+        }
+    }
+
+    fn addresses(&self, vnic: &VnicInfo) {
+        if let Some(registered) = &*self.registered() {
+            registered.addresses(vnic);
         }
     }
 

@@ -1,11 +1,13 @@
-//! Where are this host's VNICs? A thread of an instance says it in the store, with what the VNICs themselves say of their inner addresses.
+//! Where are this host's VNICs? A thread of an instance says it in the store, with the
+//! inner addresses that their interfaces have, and those that the VNICs themselves say are theirs.
 
 use super::setup::Setup;
-use overlay_api::channel::Instance;
+use overlay_api::channel::{Instance, VnicInfo};
 use overlay_api::control::Clashes;
 use overlay_decoder::{Mac, Ul3, Vni};
 use overlay_etcd::{Clash, Client, Config, Layout, Registrar, Registration, Report};
 use overlay_varpd::plugin::Host;
+use overlay_varpd::proxy::is_of_a_station;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
@@ -13,16 +15,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use tokio::runtime;
 
-/// Inner addresses of one VNIC that are listened to.
-const HEARD_MAX: usize = overlay_etcd::ADDRESSES_MAX;
+/// Inner addresses of one VNIC that are registered.
+const KNOWN_MAX: usize = overlay_etcd::ADDRESSES_MAX;
 
 /// The VNICs of an instance. All are withdrawn when this is dropped.
 pub(super) struct Registered {
     registrar: Registrar,
     store: Store,
     voice: Arc<Mutex<Voice>>,
-    /// What each VNIC was heard to have: said once.
-    heard: Mutex<BTreeMap<Mac, BTreeSet<IpAddr>>>,
+    known: Mutex<BTreeMap<Mac, Known>>,
+}
+
+/// The inner addresses of a VNIC.
+#[derive(Clone, Default)]
+struct Known {
+    /// All: what it was heard to say and what its interface has. Each is told once.
+    ips: BTreeSet<IpAddr>,
+    /// What its interface has.
+    interface: BTreeSet<IpAddr>,
 }
 
 /// Where and as what VNICs are registered: while that is the same, what is registered stays.
@@ -76,6 +86,13 @@ impl Voice {
     }
 }
 
+impl Known {
+    /// Whether an address is new, and one of not too many.
+    fn add(&mut self, ip: IpAddr) -> bool {
+        self.ips.len() < KNOWN_MAX && self.ips.insert(ip)
+    }
+}
+
 impl Registered {
     /// Starts the thread; none where nothing is to be registered. What one of other properties has `left` stays registered: with its lease
     /// where the store is the same, else until this one has registered all.
@@ -102,7 +119,7 @@ impl Registered {
             }
             other => other.filter(|_| !instance.vnics.is_empty()),
         };
-        let known = before.as_ref().map(|left| left.heard().clone()).unwrap_or_default();
+        let known = before.as_ref().map(|left| left.known().clone()).unwrap_or_default();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let client = Client::new(&setup.config).map_err(io::Error::other)?;
@@ -118,10 +135,14 @@ impl Registered {
         };
         let (registrar, registration) = Registration::new(client, setup.layout.clone(), setup.vnet, ul3, report);
         Builder::new().name("register".to_owned()).spawn(move || runtime.block_on(registration.run()))?;
-        let registered = Self { registrar, store, voice: shared, heard: Mutex::default() };
-        instance.vnics.iter().for_each(|vnic| registered.vnic(vnic.mac, true));
-        // A VNIC says once for long what it has.
-        known.into_iter().for_each(|(mac, ips)| ips.into_iter().for_each(|ip| registered.claim(mac, ip)));
+        let registered = Self { registrar, store, voice: shared, known: Mutex::default() };
+        for vnic in &instance.vnics {
+            registered.vnic(vnic, true);
+            // A VNIC says once for long what it has; what its interface had and has no more is not of it.
+            if let Some(Known { ips, interface }) = known.get(&vnic.mac) {
+                ips.difference(interface).for_each(|ip| registered.claim(vnic.mac, *ip));
+            }
+        }
         Ok(Some(registered))
     }
 
@@ -132,31 +153,57 @@ impl Registered {
             voice.host = host.clone();
             voice.tell();
         }
-        let now: BTreeSet<Mac> = instance.vnics.iter().map(|vnic| vnic.mac).collect();
-        let had: BTreeSet<Mac> = self.heard().keys().copied().collect();
-        had.difference(&now).for_each(|mac| self.vnic(*mac, false));
-        now.difference(&had).for_each(|mac| self.vnic(*mac, true));
+        let had: BTreeSet<Mac> = self.known().keys().copied().collect();
+        had.iter().filter(|mac| !instance.vnics.iter().any(|vnic| vnic.mac == **mac)).for_each(|mac| self.withdraw(*mac));
+        for vnic in &instance.vnics {
+            if had.contains(&vnic.mac) {
+                self.addresses(vnic);
+            } else {
+                self.vnic(vnic, true);
+            }
+        }
     }
 
-    fn heard(&self) -> MutexGuard<'_, BTreeMap<Mac, BTreeSet<IpAddr>>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Mac, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A VNIC came or went.
-    pub(super) fn vnic(&self, mac: Mac, there: bool) {
-        if there {
-            self.heard().entry(mac).or_default();
-        } else {
-            self.heard().remove(&mac);
+    pub(super) fn vnic(&self, vnic: &VnicInfo, there: bool) {
+        if !there {
+            return self.withdraw(vnic.mac);
         }
-        self.registrar.vnic(mac, there);
+        self.known().entry(vnic.mac).or_default();
+        self.registrar.vnic(vnic.mac, true);
+        self.addresses(vnic);
+    }
+
+    fn withdraw(&self, mac: Mac) {
+        self.known().remove(&mac);
+        self.registrar.vnic(mac, false);
+    }
+
+    /// The interface of a VNIC has these inner addresses. What it has lost is the VNIC's no more, until that is heard to say it again.
+    pub(super) fn addresses(&self, vnic: &VnicInfo) {
+        let now: BTreeSet<IpAddr> = vnic.addresses.iter().copied().filter(|ip| is_of_a_station(*ip)).collect();
+        let mut all = self.known();
+        let Some(known) = all.get_mut(&vnic.mac) else { return };
+        let before = std::mem::replace(&mut known.interface, now.clone());
+        for gone in before.difference(&now) {
+            known.ips.remove(gone);
+            self.registrar.unclaim(vnic.mac, *gone);
+        }
+        for ip in now {
+            if known.add(ip) {
+                self.registrar.claim(vnic.mac, ip);
+            }
+        }
     }
 
     /// Who has this MAC says of itself that it has this inner address.
     pub(super) fn claim(&self, mac: Mac, ip: IpAddr) {
         // Only a VNIC of ours is believed, and only so many addresses.
-        let is_new = self.heard().get_mut(&mac).is_some_and(|ips| ips.len() < HEARD_MAX && ips.insert(ip));
-        if is_new {
+        if self.known().get_mut(&mac).is_some_and(|known| known.add(ip)) {
             self.registrar.claim(mac, ip);
         }
     }

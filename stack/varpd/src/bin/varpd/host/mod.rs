@@ -97,7 +97,8 @@ pub(crate) fn run(path: &Path, deadline: Duration, cache: Option<PathBuf>) -> Re
                 FromOverlayd::VnicAdded(vnic) => control.give(Job::Vnic(vnic, true)),
                 FromOverlayd::VnicRemoved(vnic) => control.give(Job::Vnic(vnic, false)),
                 FromOverlayd::Refused(_) => return Err("varpd hangs up".to_owned()),
-                FromOverlayd::Welcome(_) | FromOverlayd::Complete => {}
+                // A shared object is not told of addresses: `varpd_plugin.h` has no call for them.
+                FromOverlayd::Welcome(_) | FromOverlayd::Complete | FromOverlayd::VnicChanged(_) => {}
             }
         }
         Ok(())
