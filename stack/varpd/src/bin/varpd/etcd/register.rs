@@ -1,5 +1,5 @@
-//! Where are this host's VNICs? A thread of an instance says it in the store, with the
-//! inner addresses that their interfaces have, and those that the VNICs themselves say are theirs.
+//! Where are this host's VNICs? A thread of an instance says it in the store, with the inner addresses that their interfaces have, and those
+//! that the VNICs themselves say are theirs.
 
 use super::setup::Setup;
 use overlay_api::channel::{Instance, VnicInfo};
@@ -23,6 +23,7 @@ pub(super) struct Registered {
     registrar: Registrar,
     store: Store,
     voice: Arc<Mutex<Voice>>,
+    /// What each VNIC has.
     known: Mutex<BTreeMap<Mac, Known>>,
 }
 
